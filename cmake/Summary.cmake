@@ -1,0 +1,6 @@
+message(STATUS "vmail-lda ${PROJECT_VERSION}: build type ${CMAKE_BUILD_TYPE}, sanitizers ${VMAIL_SANITIZE}")
+if(Libsieve_FOUND)
+    message(STATUS "  libsieve: ${LIBSIEVE_LIBRARY} (sieve_engine = libsieve can be chosen)")
+else()
+    message(STATUS "  libsieve: not found, only the native Sieve engine is built")
+endif()
