@@ -1,0 +1,70 @@
+/*
+ * The text that a search compares: folded, cut into fields, cut into index tokens. Pure functions.
+ *
+ * Folding is NFKC, then Unicode case folding, then NFKC again, white space and control characters
+ * collapsed to one space. Full-width letters, ligatures, half-width kana, decomposed Hangul (as a
+ * Mac writes file names and subjects) and upper case all meet in one form.
+ *
+ * The column email_headers.search_document holds five folded fields, separated by the ASCII
+ * separators that exist for it, which folded text never contains:
+ *
+ *     subject 1C from 1D to 1E cc and bcc 1F List-Id
+ *
+ * Address fields hold display names and addresses, "name <address>, …".
+ */
+#ifndef VMAIL_STORE_SEARCH_TEXT_H
+#define VMAIL_STORE_SEARCH_TEXT_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum search_field {
+    SEARCH_FIELD_SUBJECT,
+    SEARCH_FIELD_FROM,
+    SEARCH_FIELD_TO,
+    SEARCH_FIELD_CC,
+    SEARCH_FIELD_LIST,
+    SEARCH_FIELDS
+};
+
+/* Bytes of one folded field at most; what is longer is cut on a character. A message with 100,000
+ * recipients is found by the first of them. */
+#define SEARCH_FIELD_MAX 16384
+
+/* Folds @text (any bytes up to its NUL; invalid UTF-8 becomes U+FFFD). The caller frees. */
+char *search_fold(const char *text);
+
+/* As search_fold for @length bytes, cut to @limit bytes of folded text. */
+char *search_fold_limited(const char *text, size_t length, size_t limit);
+
+/* Builds the document of the five fields, NULL counts as empty. The caller frees. This is what the
+ * delivery, sync and reindex write into email_headers.search_document. */
+char *search_document_new(const char *subject, const char *from, const char *to, const char *cc,
+                          const char *list_id);
+
+/* The field inside @document; *@ret_length may be 0. A document that is not in our form (a row
+ * edited by hand) counts as all subject. */
+const char *search_document_field(const char *document, enum search_field field,
+                                  size_t *ret_length);
+
+/* Adds to @tokens the index tokens of @folded: every two neighbouring letters or digits, and every
+ * single letter of a script that writes words in one or two letters (Han, Hangul, Kana). A token is
+ * "<user_id>_<letters>" in UTF-8: only digits, '_' and letters, so it needs no quoting in FTS5.
+ * Distinct, sorted by bytes. The array owns strings (g_free). */
+GPtrArray *search_tokens_new(int64_t user_id, const char *folded);
+
+/* The tokens that a document must have to contain @folded as a substring: fewer than
+ * search_tokens_new (a single letter only where it stands alone). Empty when the index cannot help
+ * (punctuation, one Latin letter). At most @limit, the first ones. */
+GPtrArray *search_query_tokens_new(int64_t user_id, const char *folded, size_t limit);
+
+/* Initial consonants: a Hangul syllable becomes its 초성 (compatibility jamo: 김철수 → ㄱㅊㅅ),
+ * everything else stays. @folded as from search_fold. The caller frees. */
+char *search_initials_new(const char *folded);
+
+/* True when @text, not folded, consists of compatibility consonants only (ㄱ…ㅎ), so that a search
+ * means initials. NFKC would turn these into other code points: ask before folding. */
+bool search_is_initials(const char *text);
+
+#endif
