@@ -1,0 +1,24 @@
+/* What the MTA says about a message, apart from the message: from whom, to whom, under which id. */
+#ifndef VMAIL_ENVELOPE_H
+#define VMAIL_ENVELOPE_H
+
+#include "lda/base/error.h"
+
+#include <stdbool.h>
+
+struct envelope {
+    char *user;               /* -d: the account, local@domain, perhaps with +detail */
+    char *sender;             /* -f; "" is the null sender of bounces; NULL when not said */
+    char *recipient;          /* -r: the final recipient; user when not said */
+    char *original_recipient; /* -a: before aliases; recipient when not said */
+    char *queue_id;           /* -q; NULL: piped by hand, always a new delivery */
+};
+
+/* Normalises in place what pipe(8) and people pass: strips <>, "MAILER-DAEMON" and "<>" become the
+ * null sender, domains to lower case, missing recipients filled in. ERROR_USAGE for addresses with
+ * control characters or without a user. */
+bool envelope_normalise(struct envelope *envelope, struct error *err);
+
+void envelope_clear(struct envelope *envelope);
+
+#endif
