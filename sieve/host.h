@@ -36,7 +36,7 @@ struct sieve_program_call {
     enum sieve_program_kind kind;
     const char *name;                   /* as in the script; the host checks it and finds it */
     const char *const *arguments;       /* NULL-terminated */
-    const struct message *message;      /* its standard input, or NULL */
+    struct message *message;            /* its standard input, or NULL */
     const char *input;                  /* its standard input when message is NULL; may be NULL */
     size_t input_length;
     size_t max_output;                  /* bytes; more is a failure */
