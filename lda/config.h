@@ -54,20 +54,9 @@ enum config_key {
     CONFIG_SIEVE_AFTER,
     CONFIG_SIEVE_GLOBAL_DIR,
     CONFIG_SIEVE_ENGINE,
-    CONFIG_SIEVE_TIMEOUT,
-    CONFIG_SIEVE_MAX_SCRIPT_SIZE,
-    CONFIG_SIEVE_MAX_ACTIONS,
-    CONFIG_SIEVE_MAX_REDIRECTS,
     CONFIG_SIEVE_REDIRECT_HOPS,
     CONFIG_SIEVE_REDIRECT_SENDER,
     CONFIG_SIEVE_LOG_MAX_SIZE,
-    CONFIG_SIEVE_VACATION_MIN_PERIOD,
-    CONFIG_SIEVE_VACATION_DEFAULT_PERIOD,
-    CONFIG_SIEVE_VACATION_MAX_PERIOD,
-    CONFIG_SIEVE_VACATION_USE_ORIGINAL_RECIPIENT,
-    CONFIG_SIEVE_VACATION_DONT_CHECK_RECIPIENT,
-    CONFIG_SIEVE_DUPLICATE_DEFAULT_PERIOD,
-    CONFIG_SIEVE_DUPLICATE_MAX_PERIOD,
     CONFIG_SIEVE_PROGRAM_DIR,
     CONFIG_SIEVE_PROGRAM_TIMEOUT,
     CONFIG_SIEVE_PROGRAM_OUTPUT_LIMIT,
@@ -108,6 +97,9 @@ void config_free(struct config *config);
  * value that its type refuses, a file that cannot be read: ERROR_CONFIG with file and line. */
 bool config_load(struct config *config, const char *path, struct error *err);
 
+/* As config_load; with @path NULL the standard file, which need not exist. */
+bool config_read(struct config *config, const char *path, struct error *err);
+
 /* One -o "key=value". Unknown key or bad value: ERROR_CONFIG. */
 bool config_set_option(struct config *config, const char *option, struct error *err);
 bool config_set(struct config *config, const char *name, const char *value, struct error *err);
@@ -124,6 +116,12 @@ bool config_word(const struct config *config, enum config_key key, size_t index,
                  size_t size);
 /* True when a CONFIG_CHOICE or CONFIG_TEXT has exactly this value. */
 bool config_is(const struct config *config, enum config_key key, const char *value);
+
+/* The Sieve engine has its own tables (sieve/limits.h, settings of extensions): any key that begins
+ * with "sieve_" and is not in ours is kept for it. NULL where it is not set. Borrowed. */
+const char *config_extra(const struct config *config, const char *name);
+/* The @index'th such key; NULL past the end. */
+const char *config_extra_name(const struct config *config, size_t index);
 
 /* Where the value came from: "default", "-o", or "file:line". Borrowed as above. */
 const char *config_origin(const struct config *config, enum config_key key);
