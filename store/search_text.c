@@ -1,0 +1,245 @@
+#include "store/search_text.h"
+
+#include <string.h>
+
+static const char field_separators[] = { 0x1c, 0x1d, 0x1e, 0x1f };
+
+/* Appends @folded with white space and control characters collapsed. Zero-width characters and
+ * soft hyphens are invisible in a mail client: nobody types them, so they are dropped. */
+static void append_collapsed(GString *out, const char *folded)
+{
+    bool space = false;
+
+    for (const char *p = folded; *p; p = g_utf8_next_char(p)) {
+        gunichar c = g_utf8_get_char(p);
+
+        if (c == 0xad || (c >= 0x200b && c <= 0x200d) || c == 0x2060 || c == 0xfeff)
+            continue;
+        if (g_unichar_isspace(c) || g_unichar_iscntrl(c)) {
+            space = out->len > 0;
+            continue;
+        }
+        if (space)
+            g_string_append_c(out, ' ');
+        space = false;
+        g_string_append_unichar(out, c);
+    }
+}
+
+static void cut_on_character(GString *text, size_t limit)
+{
+    if (text->len <= limit)
+        return;
+    while (limit > 0 && ((unsigned char)text->str[limit] & 0xc0) == 0x80)
+        limit--;
+    g_string_truncate(text, limit);
+}
+
+char *search_fold_limited(const char *text, size_t length, size_t limit)
+{
+    /* NFKC turns one character (3 bytes) into up to 18 (33 bytes): bound the input as well, so
+     * that a 1 MB header costs no more than its first part */
+    size_t input = MIN(length, MIN(limit, (size_t)1 << 24) * 4);
+    g_autofree char *valid = NULL, *composed = NULL, *cased = NULL, *folded = NULL;
+    GString *out;
+
+    if (memchr(text, 0, input))
+        input = strlen(text);
+    valid = g_utf8_make_valid(text, (gssize)input);
+    composed = g_utf8_normalize(valid, -1, G_NORMALIZE_NFKC);
+    cased = g_utf8_casefold(composed, -1);
+    folded = g_utf8_normalize(cased, -1, G_NORMALIZE_NFKC);
+    out = g_string_sized_new(strlen(folded) + 1);
+    append_collapsed(out, folded);
+    cut_on_character(out, limit);
+    return g_string_free(out, FALSE);
+}
+
+char *search_fold(const char *text)
+{
+    return search_fold_limited(text, strlen(text), G_MAXSIZE / 8);
+}
+
+char *search_document_new(const char *subject, const char *from, const char *to, const char *cc,
+                          const char *list_id)
+{
+    const char *fields[SEARCH_FIELDS] = { subject, from, to, cc, list_id };
+    GString *document = g_string_new(NULL);
+
+    for (int i = 0; i < SEARCH_FIELDS; i++) {
+        if (i > 0)
+            g_string_append_c(document, field_separators[i - 1]);
+        if (fields[i]) {
+            g_autofree char *folded =
+                search_fold_limited(fields[i], strlen(fields[i]), SEARCH_FIELD_MAX);
+
+            g_string_append(document, folded);
+        }
+    }
+    return g_string_free(document, FALSE);
+}
+
+const char *search_document_field(const char *document, enum search_field field,
+                                  size_t *ret_length)
+{
+    const char *start = document;
+    const char *end;
+
+    for (int i = 0; i < (int)field; i++) {
+        start = strchr(start, field_separators[i]);
+        if (!start) {
+            *ret_length = 0;
+            return document + strlen(document);
+        }
+        start++;
+    }
+    end = field < SEARCH_FIELD_LIST ? strchr(start, field_separators[field]) : NULL;
+    *ret_length = end ? (size_t)(end - start) : strlen(start);
+    return start;
+}
+
+/* Scripts that write a word in one or two letters. */
+static bool is_dense_script(gunichar c)
+{
+    return (c >= 0x1100 && c <= 0x11ff) || (c >= 0x2e80 && c <= 0x30ff) ||
+           (c >= 0x3130 && c <= 0x318f) || (c >= 0x31f0 && c <= 0x31ff) ||
+           (c >= 0x3400 && c <= 0x9fff) || (c >= 0xac00 && c <= 0xd7ff) ||
+           (c >= 0xf900 && c <= 0xfaff) || (c >= 0x20000 && c <= 0x3ffff);
+}
+
+/* Letters, digits, marks and symbols such as emoji; not punctuation and space. FTS5's ascii
+ * tokenizer takes every byte over 0x7f as part of a token, so any of these is safe in one. */
+static bool is_token_character(gunichar c)
+{
+    if (c < 0x80)
+        return g_ascii_isalnum((char)c);
+    return c != 0xfffd && (g_unichar_isalnum(c) || g_unichar_ismark(c) ||
+                           g_unichar_type(c) == G_UNICODE_OTHER_SYMBOL);
+}
+
+static int compare_strings(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct token_set {
+    GHashTable *seen;
+    GPtrArray *tokens;
+    GString *prefix;
+    size_t prefix_length;
+    size_t limit;
+};
+
+static void token_set_init(struct token_set *set, int64_t user_id, size_t limit)
+{
+    set->seen = g_hash_table_new(g_str_hash, g_str_equal);
+    set->tokens = g_ptr_array_new_with_free_func(g_free);
+    set->prefix = g_string_new(NULL);
+    g_string_printf(set->prefix, "%" G_GINT64_FORMAT "_", user_id);
+    set->prefix_length = set->prefix->len;
+    set->limit = limit;
+}
+
+static void token_set_add(struct token_set *set, const char *letters, const char *end)
+{
+    char *token;
+
+    if (set->tokens->len >= set->limit)
+        return;
+    g_string_append_len(set->prefix, letters, end - letters);
+    if (!g_hash_table_contains(set->seen, set->prefix->str)) {
+        token = g_strdup(set->prefix->str);
+        g_ptr_array_add(set->tokens, token);
+        g_hash_table_add(set->seen, token);
+    }
+    g_string_truncate(set->prefix, set->prefix_length);
+}
+
+static GPtrArray *token_set_finish(struct token_set *set)
+{
+    g_hash_table_unref(set->seen);
+    g_string_free(set->prefix, TRUE);
+    g_ptr_array_sort(set->tokens, compare_strings);
+    return set->tokens;
+}
+
+GPtrArray *search_tokens_new(int64_t user_id, const char *folded)
+{
+    const char *previous = NULL;
+    struct token_set set;
+
+    token_set_init(&set, user_id, G_MAXSIZE);
+    for (const char *p = folded; *p; p = g_utf8_next_char(p)) {
+        gunichar c = g_utf8_get_char(p);
+
+        if (!is_token_character(c)) {
+            previous = NULL;
+            continue;
+        }
+        if (previous)
+            token_set_add(&set, previous, g_utf8_next_char(p));
+        if (is_dense_script(c))
+            token_set_add(&set, p, g_utf8_next_char(p));
+        previous = p;
+    }
+    return token_set_finish(&set);
+}
+
+GPtrArray *search_query_tokens_new(int64_t user_id, const char *folded, size_t limit)
+{
+    const char *previous = NULL;
+    bool alone = false; /* previous is the first of its run */
+    struct token_set set;
+
+    token_set_init(&set, user_id, limit);
+    for (const char *p = folded;; p = g_utf8_next_char(p)) {
+        gunichar c = *p ? g_utf8_get_char(p) : 0;
+
+        if (c && is_token_character(c)) {
+            if (previous)
+                token_set_add(&set, previous, g_utf8_next_char(p));
+            alone = !previous;
+            previous = p;
+            continue;
+        }
+        if (previous && alone && is_dense_script(g_utf8_get_char(previous)))
+            token_set_add(&set, previous, p);
+        previous = NULL;
+        if (!c)
+            break;
+    }
+    return token_set_finish(&set);
+}
+
+/* 초성 of the nineteen leading consonants, as the keyboard types them. */
+static const gunichar initials[19] = {
+    0x3131, 0x3132, 0x3134, 0x3137, 0x3138, 0x3139, 0x3141, 0x3142, 0x3143, 0x3145,
+    0x3146, 0x3147, 0x3148, 0x3149, 0x314a, 0x314b, 0x314c, 0x314d, 0x314e,
+};
+
+char *search_initials_new(const char *folded)
+{
+    GString *out = g_string_new(NULL);
+
+    for (const char *p = folded; *p; p = g_utf8_next_char(p)) {
+        gunichar c = g_utf8_get_char(p);
+
+        if (c >= 0xac00 && c <= 0xd7a3)
+            c = initials[(c - 0xac00) / (21 * 28)];
+        g_string_append_unichar(out, c);
+    }
+    return g_string_free(out, FALSE);
+}
+
+bool search_is_initials(const char *text)
+{
+    if (!*text || !g_utf8_validate(text, -1, NULL))
+        return false;
+    for (const char *p = text; *p; p = g_utf8_next_char(p)) {
+        gunichar c = g_utf8_get_char(p);
+
+        if (c < 0x3131 || c > 0x314e)
+            return false;
+    }
+    return true;
+}
