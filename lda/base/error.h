@@ -21,6 +21,7 @@ enum error_kind {
     ERROR_QUOTA_DEFER,  /* 75, 4.2.2 */
     ERROR_USAGE,        /* 64 */
     ERROR_CONFIG,       /* 75, 4.3.5 (78 on a terminal) */
+    ERROR_LOOP,         /* 65, 5.4.6: the message was here before */
     ERROR_KINDS
 };
 

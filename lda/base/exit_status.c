@@ -15,6 +15,7 @@ static const struct {
     [ERROR_QUOTA] = {EX_NOPERM, EX_NOPERM, "5.2.2"},
     [ERROR_QUOTA_DEFER] = {EX_TEMPFAIL, EX_TEMPFAIL, "4.2.2"},
     [ERROR_USAGE] = {EX_USAGE, EX_USAGE, "5.5.4"},
+    [ERROR_LOOP] = {EX_DATAERR, EX_DATAERR, "5.4.6"},
     [ERROR_CONFIG] = {EX_TEMPFAIL, EX_CONFIG, "4.3.5"},
 };
 
