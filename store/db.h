@@ -96,6 +96,8 @@ enum db_kind db_kind(const struct db *db);
 const char *db_name(const struct db *db);
 /* Cheap look (no round trip): the server has not closed the connection so far as we know. */
 bool db_alive(struct db *db);
+/* Changes the longest wait (migrations, rebuilding an index); returns what it was. */
+int db_set_timeout(struct db *db, int timeout_s);
 /* Closes and opens the connection again; anything queued or begun is gone. */
 bool db_reconnect(struct db *db, struct error *err);
 
