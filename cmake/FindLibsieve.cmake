@@ -1,6 +1,6 @@
 # libsieve2, the second Sieve engine; optional. Target: Libsieve::Libsieve
 find_path(LIBSIEVE_INCLUDE_DIR sieve2.h)
-find_library(LIBSIEVE_LIBRARY sieve2)
+find_library(LIBSIEVE_LIBRARY NAMES sieve sieve2)
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(Libsieve REQUIRED_VARS LIBSIEVE_LIBRARY LIBSIEVE_INCLUDE_DIR)
 if(Libsieve_FOUND AND NOT TARGET Libsieve::Libsieve)
