@@ -145,7 +145,16 @@ class Postgres(Server):
 
     def start(self):
         new = not os.path.exists(self.data + "/vmail-made")
-        super().start()
+        for tries_left in range(20, -1, -1):
+            try:
+                super().start()
+                break
+            except Failure:
+                # after kill(): old backends, in sessions of their own, still hold the shared memory
+                if not tries_left:
+                    raise
+                self.process = None
+                time.sleep(0.5)
         if new:
             self.admin("CREATE ROLE vmail LOGIN PASSWORD 'secret'")
             self.admin("CREATE DATABASE vmail OWNER vmail")
@@ -303,10 +312,6 @@ maillog_file_prefixes = /tmp
 
     def environment(self):
         return {"MAIL_LOGTAG": "postfix"}
-
-    def stop(self):
-        # a child that hangs would keep the queue's lock: the whole group goes
-        super().stop()
 
     def inject(self, messages):
         """Sends (sender, recipients, bytes) over one SMTP connection; returns refused recipients
