@@ -211,7 +211,7 @@ static bool scan_directory(int home, const char *dir, bool is_new, scan_found *f
         return false;
     }
     while (!failed && (entry = next_entry(stream, path, &failed, err))) {
-        struct scan_file file = { .is_new = is_new };
+        struct scan_file file = { .entry = entry->d_name, .is_new = is_new };
 
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;

@@ -22,6 +22,7 @@ struct scan_folder {
 
 /* A message file. */
 struct scan_file {
+    const char *entry;   /* the whole name as it stands in the directory */
     char *name;          /* base name: without ":2,flags" */
     char *flags;         /* the letters behind ":2,", sorted, each once; "" */
     bool is_new;         /* in new/, not cur/ */

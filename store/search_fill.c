@@ -1,0 +1,244 @@
+/*
+ * Filling the index: what waits in email_search_pending moves into email_search.
+ *
+ * A batch is one transaction: the rows are taken out of the waiting list and put into the index in
+ * it, so a search sees each row in one of the two at any moment. A row that changes while its batch
+ * runs waits again when the batch has committed.
+ */
+#include "store/search.h"
+
+#include <string.h>
+
+#include "store/db.h"
+#include "store/search_text.h"
+
+#define BATCH_ROWS 500
+
+struct waiting_row {
+    int64_t user_id, id;
+    char *document;      /* NULL: the row has none */
+    char *subject, *sender, *recipient;
+    bool exists;
+};
+
+static void waiting_row_free(gpointer data)
+{
+    struct waiting_row *row = data;
+
+    g_free(row->document);
+    g_free(row->subject);
+    g_free(row->sender);
+    g_free(row->recipient);
+    g_free(row);
+}
+
+static bool take_waiting(void *ctx, const struct db_row *row, struct error *err)
+{
+    struct waiting_row *waiting = g_new0(struct waiting_row, 1);
+
+    (void)err;
+    waiting->user_id = db_row_int(row, 0);
+    waiting->id = db_row_int(row, 1);
+    waiting->document = g_strdup(db_row_text(row, 2));
+    waiting->subject = g_strdup(db_row_text(row, 3));
+    waiting->sender = g_strdup(db_row_text(row, 4));
+    waiting->recipient = g_strdup(db_row_text(row, 5));
+    waiting->exists = !db_row_is_null(row, 6);
+    g_ptr_array_add(ctx, waiting);
+    return true;
+}
+
+/* Tokens separated as the index wants them. */
+static char *tokens_text(enum db_kind kind, int64_t user_id, const char *document)
+{
+    g_autoptr(GPtrArray) tokens = search_tokens_new(user_id, document);
+    GString *out = g_string_new(kind == DB_PGSQL ? "{" : NULL);
+
+    for (guint i = 0; i < tokens->len; i++) {
+        if (i > 0)
+            g_string_append_c(out, kind == DB_PGSQL ? ',' : ' ');
+        g_string_append(out, tokens->pdata[i]);
+    }
+    if (kind == DB_PGSQL)
+        g_string_append_c(out, '}');
+    return g_string_free(out, FALSE);
+}
+
+/* A row that an application inserted gets the document that a delivery would have given it. */
+static bool give_document(struct db *db, struct waiting_row *waiting, struct error *err)
+{
+    struct db_value values[3];
+
+    waiting->document =
+        search_document_new(waiting->subject, waiting->sender, waiting->recipient, NULL, NULL);
+    values[0] = db_text(waiting->document);
+    values[1] = db_int(waiting->id);
+    values[2] = db_int(waiting->user_id);
+    return db_queue(db,
+                    "UPDATE email_headers SET search_document = $1 "
+                    "WHERE id = $2 AND user_id = $3 AND search_document IS NULL",
+                    values, 3, NULL, NULL, err);
+}
+
+static bool queue_tokens(struct db *db, const struct waiting_row *waiting, struct error *err)
+{
+    enum db_kind kind = db_kind(db);
+    g_autofree char *tokens = tokens_text(kind, waiting->user_id, waiting->document);
+    struct db_value values[3] = { db_int(waiting->id), db_text(tokens), db_int(waiting->user_id) };
+
+    if (kind == DB_SQLITE)
+        return db_queue(db, "INSERT INTO email_search (rowid, tokens) VALUES ($1, $2)", values, 2,
+                        NULL, NULL, err);
+    return db_queue(db,
+                    "INSERT INTO email_search (id, tokens, user_id) VALUES ($1, $2::text[], $3) "
+                    "ON CONFLICT (user_id, id) DO UPDATE SET tokens = excluded.tokens",
+                    values, 3, NULL, NULL, err);
+}
+
+static bool queue_row(struct db *db, struct waiting_row *waiting, struct error *err)
+{
+    struct db_value values[2] = { db_int(waiting->user_id), db_int(waiting->id) };
+
+    /* before the entry goes, because the document's trigger puts it back */
+    if (waiting->exists && !waiting->document && !give_document(db, waiting, err))
+        return false;
+    return db_queue(db, "DELETE FROM email_search_pending WHERE user_id = $1 AND id = $2", values, 2,
+                    NULL, NULL, err) &&
+           (!waiting->exists || queue_tokens(db, waiting, err));
+}
+
+/* SQLite: entries of rows that are gone go first, because an id may be in use again. */
+static bool remove_gone(struct db *db, struct error *err)
+{
+    g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(waiting_row_free);
+
+    if (!db_exec(db,
+                 "SELECT user_id, id, search_document, NULL, NULL, NULL, 1 FROM email_search_gone",
+                 NULL, 0, take_waiting, gone, err))
+        return false;
+    for (guint i = 0; i < gone->len; i++) {
+        const struct waiting_row *row = gone->pdata[i];
+        g_autofree char *tokens = tokens_text(DB_SQLITE, row->user_id, row->document);
+        struct db_value values[2] = { db_int(row->id), db_text(tokens) };
+
+        if (!db_queue(db,
+                      "INSERT INTO email_search (email_search, rowid, tokens) "
+                      "VALUES ('delete', $1, $2)",
+                      values, 2, NULL, NULL, err) ||
+            !db_queue(db, "DELETE FROM email_search_gone WHERE id = $1", values, 1, NULL, NULL,
+                      err))
+            return false;
+    }
+    return true;
+}
+
+static const char sqlite_take[] =
+    "SELECT p.user_id, p.id, h.search_document, h.subject, h.sender, h.recipient, h.id "
+    "FROM (SELECT user_id, id FROM email_search_pending ORDER BY user_id, id LIMIT $1) p "
+    "LEFT JOIN email_headers h ON h.id = p.id AND h.user_id = p.user_id";
+
+/* PostgreSQL takes the batch out of the list first and reads the rows by a second statement. Whoever
+ * changes a row holds its waiting entry locked (the trigger's ON CONFLICT DO UPDATE): we pass over it
+ * (and over what another filler has). What was committed before we got the lock, the second
+ * statement's newer snapshot sees. */
+static const char pgsql_take[] =
+    "DELETE FROM email_search_pending WHERE (user_id, id) IN ("
+    "SELECT user_id, id FROM email_search_pending ORDER BY user_id, id LIMIT $1 "
+    "FOR UPDATE SKIP LOCKED) RETURNING id";
+static const char pgsql_read[] =
+    "SELECT h.user_id, h.id, h.search_document, h.subject, h.sender, h.recipient, h.id "
+    "FROM email_headers h WHERE h.id = ANY ($1::integer[]) AND h.user_id IS NOT NULL "
+    "ORDER BY h.user_id, h.id";
+
+struct id_list {
+    GString *literal;
+    int64_t count;
+};
+
+static bool take_id(void *ctx, const struct db_row *row, struct error *err)
+{
+    struct id_list *list = ctx;
+
+    (void)err;
+    g_string_append_printf(list->literal, "%s%" G_GINT64_FORMAT, list->count ? "," : "",
+                           db_row_int(row, 0));
+    list->count++;
+    return true;
+}
+
+/* The rows of a batch; *@ret_taken counts entries of the list, also of rows that are gone. */
+static bool take_batch(struct db *db, int64_t limit, GPtrArray *rows, int64_t *ret_taken,
+                       struct error *err)
+{
+    struct db_value count = db_int(limit), ids;
+    struct id_list list;
+    bool done;
+
+    if (db_kind(db) == DB_SQLITE) {
+        if (!remove_gone(db, err) || !db_exec(db, sqlite_take, &count, 1, take_waiting, rows, err))
+            return false;
+        *ret_taken = rows->len;
+        return true;
+    }
+    list = (struct id_list){ .literal = g_string_new("{") };
+    done = db_exec(db, pgsql_take, &count, 1, take_id, &list, err);
+    if (done && list.count > 0) {
+        g_string_append_c(list.literal, '}');
+        ids = db_text(list.literal->str);
+        done = db_exec(db, pgsql_read, &ids, 1, take_waiting, rows, err);
+    }
+    g_string_free(list.literal, TRUE);
+    *ret_taken = list.count;
+    return done;
+}
+
+static bool fill_batch(struct db *db, int64_t limit, int64_t *ret_rows, struct error *err)
+{
+    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(waiting_row_free);
+    int64_t taken;
+
+    if (!db_begin(db, err))
+        return false;
+    if (!take_batch(db, limit, rows, &taken, err))
+        goto failed;
+    for (guint i = 0; i < rows->len; i++)
+        if (!queue_row(db, rows->pdata[i], err))
+            goto failed;
+    if (db_commit(db, err) != DB_DURABLE)
+        return false;
+    *ret_rows = taken;
+    return true;
+
+failed:
+    db_rollback(db);
+    return false;
+}
+
+bool search_fill(struct db *db, int64_t limit, int64_t *ret_filled, struct error *err)
+{
+    int64_t filled = 0, waiting, rows;
+
+    if (!search_pending_count(db, &waiting, err))
+        return false;
+    if (limit <= 0 || limit > waiting)
+        limit = waiting;
+    do {
+        if (!fill_batch(db, MIN(MAX(limit - filled, 1), BATCH_ROWS), &rows, err))
+            return false;
+        filled += rows;
+    } while (rows > 0 && filled < limit);
+    *ret_filled = filled;
+    return true;
+}
+
+bool search_pending_count(struct db *db, int64_t *ret_count, struct error *err)
+{
+    bool found;
+    int64_t count = 0;
+
+    if (!db_query_int(db, "SELECT count(*) FROM email_search_pending", NULL, 0, &found, &count,
+                      err))
+        return false;
+    *ret_count = count;
+    return true;
+}
