@@ -1,0 +1,66 @@
+#include "store/rows.h"
+
+#include <string.h>
+
+#include <glib.h>
+
+#include "store/db.h"
+#include "store/store.h"
+
+/* In characters, as VARCHAR(n) counts. */
+#define CHARACTERS 255
+#define MESSAGE_ID_CHARACTERS 1024
+
+/* @text cut to @limit characters; *@ret_memory owns it where it had to be copied. */
+static const char *cut(const char *text, glong limit, char **ret_memory)
+{
+    if (text == NULL || strlen(text) <= (size_t)limit || g_utf8_strlen(text, -1) <= limit)
+        return text;
+    *ret_memory = g_utf8_substring(text, 0, limit);
+    return *ret_memory;
+}
+
+bool rows_queue_insert(struct db *db, const struct row_place *place, const struct header_row *row,
+                       struct error *err)
+{
+    static const char sql[] =
+        "INSERT INTO email_headers (user_id, subject, sender, recipient, date, is_read, file_is_read, "
+        "mailbox, message_id, file, size, flags, refs, has_attachment, received_at, "
+        "search_document) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
+        "ON CONFLICT (user_id, mailbox, file) DO UPDATE SET subject = excluded.subject, "
+        "sender = excluded.sender, recipient = excluded.recipient, date = excluded.date, "
+        "is_read = excluded.is_read, file_is_read = excluded.file_is_read, "
+        "message_id = excluded.message_id, size = excluded.size, flags = excluded.flags, "
+        "refs = excluded.refs, has_attachment = excluded.has_attachment, "
+        "received_at = excluded.received_at, search_document = excluded.search_document";
+    g_autofree char *subject = NULL, *sender = NULL, *recipient = NULL, *message_id = NULL;
+    const struct db_value values[] = {
+        db_int(place->user_id),
+        db_text(cut(row->subject, CHARACTERS, &subject)),
+        db_text(cut(row->sender, CHARACTERS, &sender)),
+        db_text(cut(row->recipient, CHARACTERS, &recipient)),
+        db_time(row->date),
+        db_bool(place->is_read),
+        db_text(place->mailbox),
+        db_text(cut(row->message_id, MESSAGE_ID_CHARACTERS, &message_id)),
+        db_text(place->file),
+        db_int(place->size),
+        db_text(place->flags == NULL ? "" : place->flags),
+        db_text(row->refs),
+        db_bool(row->has_attachment),
+        db_time(place->received_at),
+        db_text(row->search_document),
+    };
+
+    return db_queue(db, sql, values, G_N_ELEMENTS(values), NULL, NULL, err);
+}
+
+bool rows_queue_delete(struct db *db, int64_t user_id, const char *mailbox, const char *file,
+                       struct error *err)
+{
+    const struct db_value values[] = {db_int(user_id), db_text(mailbox), db_text(file)};
+
+    return db_queue(db, "DELETE FROM email_headers WHERE user_id = $1 AND mailbox = $2 AND file = $3",
+                    values, G_N_ELEMENTS(values), NULL, NULL, err);
+}
