@@ -292,7 +292,9 @@ static bool mostly_utf8(const char *bytes, size_t length)
             continue;
         }
         c = g_utf8_get_char_validated(bytes + i, (gssize)(length - i));
-        if (c == (gunichar)-1 || c == (gunichar)-2) {
+        if (c == (gunichar)-2) /* cut at the end */
+            return good > 2 * (bad + 1);
+        if (c == (gunichar)-1) {
             bad++;
             i++;
         } else {

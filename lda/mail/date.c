@@ -112,22 +112,29 @@ struct parse {
     int meridian; /* 0, 1 = am, 2 = pm */
 };
 
-/* Copies without comments (they nest) and with ',' as space. */
+/* Copies without comments (they nest), with ',' as space and no space around ':'. */
 static void strip_comments(const char *text, char *out, size_t size)
 {
     size_t depth = 0;
     size_t length = 0;
 
     for (size_t i = 0; text[i] != '\0' && i < DATE_INPUT_MAX && length + 1 < size; i++) {
-        if (text[i] == '(') {
+        bool space = text[i] == '(' || text[i] == ',' || (unsigned char)text[i] <= ' ';
+
+        if (text[i] == '(')
             depth++;
-            out[length++] = ' ';
+        if (depth == 0 && text[i] == ':')
+            while (length > 0 && out[length - 1] == ' ')
+                length--;
+        if (space && (depth == 0 || text[i] == '(')) {
+            if (length > 0 && out[length - 1] != ':')
+                out[length++] = ' ';
         } else if (text[i] == ')') {
             depth -= depth > 0;
         } else if (depth > 0) {
             i += text[i] == '\\' && text[i + 1] != '\0';
         } else {
-            out[length++] = (char)(text[i] == ',' || (unsigned char)text[i] < ' ' ? ' ' : text[i]);
+            out[length++] = text[i];
         }
     }
     out[length] = '\0';

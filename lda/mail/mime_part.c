@@ -264,13 +264,14 @@ bool message_part_content(struct message_part *part, size_t limit, GBytes **ret_
         if (!ok)
             break;
         at += (off_t)length;
-        if (at < part->body_end)
-            g_mime_filter_filter(filter, buffer, length, 0, &out, &out_length, &out_space);
-        else
-            g_mime_filter_complete(filter, buffer, length, 0, &out, &out_length, &out_space);
+        g_mime_filter_filter(filter, buffer, length, 0, &out, &out_length, &out_space);
         g_string_append_len(content, out, (gssize)MIN(out_length, limit - content->len));
-        if (at >= part->body_end)
-            break;
+        if (at < part->body_end)
+            continue;
+        /* Apart: GMime's complete does not look for uuencode's "begin". */
+        g_mime_filter_complete(filter, buffer, 0, 0, &out, &out_length, &out_space);
+        g_string_append_len(content, out, (gssize)MIN(out_length, limit - content->len));
+        break;
     }
     g_object_unref(filter);
     if (!ok) {
