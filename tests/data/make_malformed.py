@@ -9,10 +9,9 @@ HEAD = b"From: a@example.com\nTo: b@example.com\nSubject: test\nDate: Wed, 1 Jan
 
 
 def multipart(boundary, parts, closed=True, kind=b"mixed"):
-    out = b"Content-Type: multipart/" + kind + b'; boundary="' + boundary + b'"\n\n'
-    for part in parts:
-        out += b"--" + boundary + b"\n" + part + b"\n"
-    return out + (b"--" + boundary + b"--\n" if closed else b"")
+    head = b"Content-Type: multipart/" + kind + b'; boundary="' + boundary + b'"\n\n'
+    body = b"".join(b"--" + boundary + b"\n" + part + b"\n" for part in parts)
+    return head + body + (b"--" + boundary + b"--\n" if closed else b"")
 
 
 def nested(depth, closed):
