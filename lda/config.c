@@ -92,7 +92,7 @@ static bool parse_units(const char *text, const char *units, const uint64_t *fac
     return true;
 }
 
-static bool parse_number(enum config_type type, const char *text, uint64_t *ret_number)
+bool config_parse_number(enum config_type type, const char *text, uint64_t *ret_number)
 {
     static const uint64_t sizes[] = {1, 1ULL << 10, 1ULL << 20, 1ULL << 30, 1ULL << 40};
     static const uint64_t durations[] = {1, 60, 3600, 86400, 604800};
@@ -158,7 +158,7 @@ static bool check_value(const struct config_entry *entry, const char *text, stru
     case CONFIG_COUNT:
     case CONFIG_SIZE:
     case CONFIG_DURATION:
-        if (parse_number(entry->type, text, &number))
+        if (config_parse_number(entry->type, text, &number))
             return true;
         break;
     case CONFIG_CHOICE:
@@ -456,7 +456,7 @@ uint64_t config_number(const struct config *config, enum config_key key)
 {
     uint64_t number = 0;
 
-    parse_number(config_entries[key].type, config_text(config, key), &number);
+    config_parse_number(config_entries[key].type, config_text(config, key), &number);
     return number;
 }
 

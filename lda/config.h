@@ -30,6 +30,7 @@ enum config_key {
     CONFIG_MAILBOXES,
     CONFIG_MAILBOX_AUTOCREATE,
     CONFIG_MAILBOX_AUTOSUBSCRIBE,
+    CONFIG_SPECIAL_USE,
     CONFIG_MESSAGE_SIZE_LIMIT,
     CONFIG_QUOTA_FULL,
     CONFIG_KEYS_KEEP,
@@ -114,6 +115,8 @@ uint64_t config_number(const struct config *config, enum config_key key);
 /* The @index'th word of a list copied into @word (cut to @size); false past the end. */
 bool config_word(const struct config *config, enum config_key key, size_t index, char *word,
                  size_t size);
+/* A number as the file writes it: 10, 10K (CONFIG_SIZE), 2h (CONFIG_DURATION). For extra keys. */
+bool config_parse_number(enum config_type type, const char *text, uint64_t *ret_number);
 /* True when a CONFIG_CHOICE or CONFIG_TEXT has exactly this value. */
 bool config_is(const struct config *config, enum config_key key, const char *value);
 

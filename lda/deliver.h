@@ -14,19 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct config;
-struct db;
-
-/* What outlives one delivery: the configuration, the database connection (opened when first
- * asked for, again after it was lost), compiled scripts. One per process; not shared by threads. */
-struct site;
-
-struct site *site_new(const struct config *config); /* borrows @config */
-void site_free(struct site *site);
-/* The connection, opened when needed. Borrowed. NULL on failure. */
-struct db *site_db(struct site *site, struct error *err);
-/* Forgets the connection; the next site_db opens a new one. */
-void site_drop_db(struct site *site);
+struct site; /* lda/site.h */
 
 struct deliver_options {
     const char *mailbox;     /* -m: instead of INBOX for the implicit and explicit keep; or NULL */

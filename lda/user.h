@@ -16,6 +16,7 @@ struct user {
     char *address;  /* the account's own address, as the table has it */
     char *detail;   /* "lists" of user+lists@domain; NULL without one */
     char *home;     /* absolute path */
+    int64_t quota_bytes, quota_count; /* 0: no limit */
     bool mbox;      /* mail_format of this user is mbox */
     bool enabled;
 };
