@@ -1,42 +1,15 @@
 """Rows follow IMAP: two clients read, flag, move, delete and append; after each step the rows of
 all messages, with all their flags, are what both clients see."""
 import os
-import re
 import time
 
-from lib.maildir import check_rows, decode_mailbox, messages, rows_of
+from lib.imapview import seen_by
+from lib.maildir import check_rows, messages, rows_of
 from lib.mails import message, mixed
 from lib.servers import Dovecot, Postgres
 from lib.story import run, want, want_equal
 
 ALICE = "alice@example.com"
-
-
-def parse_flags(text):
-    return frozenset(re.search(rb"FLAGS \(([^)]*)\)", text).group(1).decode().split()) \
-        - {"\\Recent"}
-
-
-def seen_by(client):
-    """Every message a client sees, sorted: (mailbox, message id, flags)."""
-    found = []
-    for line in client.list()[1]:
-        name = line.decode().rsplit(' "." ', 1)[1].strip('"')
-        status, (count,) = client.select('"%s"' % name)
-        want_equal(status, "OK", "SELECT " + name)
-        if int(count) == 0:
-            continue
-        answer = client.fetch("1:*", "(FLAGS BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])")[1]
-        # a message is a tuple (before the literal, the literal) and what stands behind it
-        for number, part in enumerate(answer):
-            if isinstance(part, tuple):
-                behind = answer[number + 1] if number + 1 < len(answer) else b""
-                flags = part[0] if b"FLAGS (" in part[0] else behind
-                found.append((decode_mailbox(name.removeprefix("INBOX.")),
-                              part[1].decode().split("<")[1].split(">")[0], parse_flags(flags)))
-        want_equal(sum(isinstance(part, tuple) for part in answer), int(count),
-                   "messages fetched from " + name)
-    return sorted((box, mid, sorted(flags)) for box, mid, flags in found)
 
 
 def agree(s, clients, when):
