@@ -12,6 +12,8 @@ const struct command commands[] = {
     {"migrate", "make the database's tables, or bring them forward", cmd_migrate},
     {"user", "accounts: add, list, show, enable, disable", cmd_user},
     {"deliver", "deliver files by hand, or tell what would be done", cmd_deliver},
+    {"search", "find messages by their header rows", cmd_search},
+    {"contacts", "a user's address book", cmd_contacts},
     {"config", "print the configuration in force", cmd_config},
     {NULL, NULL, NULL},
 };
