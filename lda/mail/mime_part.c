@@ -103,15 +103,17 @@ bool message_part_is(const struct message_part *part, const char *type, const ch
            g_ascii_strcasecmp(part->subtype, subtype) == 0;
 }
 
-/* The parameters begin behind the first ';'. */
+/* The parameters begin behind the first ';'. A name that does not occur there is not searched for:
+ * starting GMime costs a tenth of a millisecond, and most mail has no file name. */
 static const char *param_of(struct message_part *part, const char *field,
                             struct message_params **params, const char *name)
 {
-    const char *raw = *params != NULL ? "" : headers_get_raw(part->headers, field);
+    const char *raw = headers_get_raw(part->headers, field);
     const char *semicolon = raw == NULL ? NULL : strchr(raw, ';');
 
-    return message_params_get(params, semicolon == NULL ? "" : semicolon + 1, name,
-                              part->message->limits.charsets);
+    if (semicolon == NULL || strcasestr(semicolon, name) == NULL)
+        return NULL;
+    return message_params_get(params, semicolon + 1, name, part->message->limits.charsets);
 }
 
 const char *message_part_param(struct message_part *part, const char *name)
