@@ -94,6 +94,7 @@ struct carry {
     char *name, *letters;
     bool is_new;
     struct known_row *row;            /* borrowed from folder_pass.rows */
+    struct unknown_file *rebuild;     /* to be rebuilt, under its new name; NULL: not */
 };
 
 static void known_row_free(gpointer data)
@@ -141,6 +142,8 @@ static void carry_free(gpointer data)
     g_free(carry->entry);
     g_free(carry->name);
     g_free(carry->letters);
+    if (carry->rebuild)
+        unknown_file_free(carry->rebuild);
     g_free(carry);
 }
 
@@ -251,9 +254,9 @@ static bool load_rows(struct sync *sync, const char *mailbox, GHashTable **ret_r
     return true;
 }
 
-/* Compares \Seen by the rule of sync.h. */
+/* Compares \Seen by the rule of sync.h. *@ret_carry: the row's state goes into the file, later. */
 static bool compare_seen(struct folder_pass *pass, const struct scan_file *file,
-                         struct known_row *row, struct error *err)
+                         struct known_row *row, struct carry **ret_carry, struct error *err)
 {
     struct sync *sync = pass->sync;
     bool seen = strchr(file->flags, 'S') != NULL;
@@ -273,6 +276,7 @@ static bool compare_seen(struct folder_pass *pass, const struct scan_file *file,
     carry->is_new = file->is_new;
     carry->row = row;
     g_ptr_array_add(pass->carries, carry);
+    *ret_carry = carry;
     return true;
 }
 
@@ -281,8 +285,9 @@ static char *path_of(const struct scan_folder *folder, bool is_new, const char *
     return g_strdup_printf("%s/%s/%s", folder->dir, is_new ? "new" : "cur", entry);
 }
 
-static void remember_file(struct folder_pass *pass, const struct scan_file *file,
-                          const struct known_row *row, const char *flags)
+static struct unknown_file *unknown_file_new(const struct folder_pass *pass,
+                                             const struct scan_file *file,
+                                             const struct known_row *row, const char *flags)
 {
     struct unknown_file *unknown = g_new0(struct unknown_file, 1);
 
@@ -293,7 +298,7 @@ static void remember_file(struct folder_pass *pass, const struct scan_file *file
     unknown->flags = g_strdup(flags);
     unknown->rebuild = row != NULL;
     unknown->is_read = row ? row->is_read : strchr(file->flags, 'S') != NULL;
-    g_ptr_array_add(pass->sync->unknown, unknown);
+    return unknown;
 }
 
 static bool add_unknown(struct sync *sync, struct error *err);
@@ -310,8 +315,10 @@ static bool on_file(const struct scan_file *file, void *ctx, struct error *err)
     if (sync->options->progress && sync->files % 64 == 0)
         sync->options->progress(sync->options->progress_ctx, sync->files);
     if (!row) {
-        remember_file(pass, file, NULL, flags);
+        g_ptr_array_add(sync->unknown, unknown_file_new(pass, file, NULL, flags));
     } else {
+        struct carry *carry = NULL;
+
         row->found = true;
         if (strcmp(row->flags, flags) != 0) {
             sync->counts->flagged++;
@@ -320,10 +327,16 @@ static bool on_file(const struct scan_file *file, void *ctx, struct error *err)
             if (!queue_flags(sync, row, err))
                 return false;
         }
-        if (!compare_seen(pass, file, row, err))
+        if (!compare_seen(pass, file, row, &carry, err))
             return false;
-        if (sync->options->rebuild && !sync->options->check_only)
-            remember_file(pass, file, row, flags);
+        if (sync->options->rebuild && !sync->options->check_only) {
+            struct unknown_file *unknown = unknown_file_new(pass, file, row, flags);
+
+            if (carry)
+                carry->rebuild = unknown;
+            else
+                g_ptr_array_add(sync->unknown, unknown);
+        }
     }
     return sync->unknown->len < UNKNOWN_MAX || add_unknown(sync, err);
 }
@@ -347,8 +360,8 @@ static char *carried_name(const struct carry *carry)
 }
 
 /* Renames the file as its row says. A file that went elsewhere meanwhile is left for next time. */
-static bool carry_out(struct folder_pass *pass, const struct carry *carry, int new_dir,
-                      int cur_dir, struct error *err)
+static bool carry_out(struct folder_pass *pass, struct carry *carry, int new_dir, int cur_dir,
+                      struct error *err)
 {
     struct sync *sync = pass->sync;
     g_autofree char *name = carried_name(carry);
@@ -366,6 +379,11 @@ static bool carry_out(struct folder_pass *pass, const struct carry *carry, int n
     }
     sync->counts->carried++;
     carry->row->file_is_read = carry->row->is_read;
+    if (carry->rebuild) {
+        g_free(carry->rebuild->path);
+        carry->rebuild->path = path_of(pass->folder, false, name);
+        g_ptr_array_add(sync->unknown, g_steal_pointer(&carry->rebuild));
+    }
     return queue_carried(sync, carry->row, err);
 }
 

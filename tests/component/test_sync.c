@@ -1,0 +1,591 @@
+/*
+ * Rows follow the files: a Maildir on a real disk, changed as Dovecot, a client, an operator and an
+ * enemy would, and the rows compared with it after each step, in both databases.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <glib.h>
+
+#include "database.h"
+#include "store/rows.h"
+#include "store/search_text.h"
+#include "store/store.h"
+#include "store/sync.h"
+
+static struct test_database *database;
+static struct db *db;
+static char *home_path;
+static int home;
+static int made;           /* rows made by the host */
+static int sent_seen;      /* calls of sent */
+
+/* ------------------------------------------------------------------ the host: a row of a file */
+
+/* The messages of this test are "id|subject": enough for a row, no parser. */
+static bool make_row(void *ctx, int fd, const char *name, struct header_row **ret_row,
+                     struct error *err)
+{
+    char text[512];
+    ssize_t length = read(fd, text, sizeof text - 1);
+    struct header_row *row;
+    char *bar;
+
+    (void)ctx;
+    if (length <= 0 || !memchr(text, '|', (size_t)length)) {
+        error_set(err, ERROR_BAD_DATA, "%s is no message", name);
+        return false;
+    }
+    text[length] = 0;
+    bar = strchr(text, '|');
+    *bar = 0;
+    row = g_new0(struct header_row, 1);
+    row->message_id = g_strdup(text);
+    row->subject = g_strdup(bar + 1);
+    row->date = 1700000000;
+    row->search_document = search_document_new(row->subject, NULL, NULL, NULL, NULL);
+    *ret_row = row;
+    made++;
+    return true;
+}
+
+static void free_row(void *ctx, struct header_row *row)
+{
+    (void)ctx;
+    g_free((char *)row->message_id);
+    g_free((char *)row->subject);
+    g_free((char *)row->search_document);
+    g_free(row);
+}
+
+static bool sent(void *ctx, struct db *connection, int64_t user_id, const struct header_row *row,
+                 struct error *err)
+{
+    (void)ctx;
+    (void)connection;
+    (void)row;
+    (void)err;
+    assert_int_equal(user_id, 1);
+    sent_seen++;
+    return true;
+}
+
+static const struct sync_host host = { .make_row = make_row, .free_row = free_row, .sent = sent };
+
+static struct sync_counts run_options(const struct sync_options *options)
+{
+    struct sync_user user = { .id = 1, .address = "u1@x.example", .home = home };
+    struct sync_counts counts = { 0 };
+    struct error err = { 0 };
+
+    if (!sync_run(db, &user, &host, options, &counts, &err))
+        fail_msg("%s", err.text);
+    return counts;
+}
+
+/* Stamps settle two seconds after a change: a test looks at every folder instead of waiting. */
+static struct sync_counts run(void)
+{
+    struct sync_options options = { .full = true, .sent_mailboxes = "Sent" };
+
+    return run_options(&options);
+}
+
+/* ------------------------------------------------------------------ the Maildir */
+
+static void make_dir(const char *path)
+{
+    if (mkdirat(home, path, 0700) != 0 && errno != EEXIST)
+        fail_msg("mkdir %s: %s", path, strerror(errno));
+}
+
+static void make_folder(const char *dir)
+{
+    static const char *const parts[] = { "", "/cur", "/new", "/tmp" };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+        g_autofree char *path = g_strconcat(dir, parts[i], NULL);
+
+        make_dir(path);
+    }
+}
+
+static void write_file(const char *path, const char *text)
+{
+    int fd = openat(home, path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static void move(const char *from, const char *to)
+{
+    if (renameat(home, from, home, to) != 0)
+        fail_msg("rename %s %s: %s", from, to, strerror(errno));
+}
+
+static void delete(const char *path)
+{
+    assert_int_equal(unlinkat(home, path, 0), 0);
+}
+
+static bool exists(const char *path)
+{
+    return faccessat(home, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* All rows of user 1: "mailbox/file read [flags] subject; …" */
+static void expect_rows(const char *want)
+{
+    g_autofree char *got = test_sql_text(
+        db, db_kind(db) == DB_PGSQL
+                ? "SELECT string_agg(mailbox || '/' || file || ' ' || CASE WHEN is_read THEN 'S' "
+                  "ELSE '-' END || ' [' || flags || '] ' || subject, '; ' ORDER BY mailbox COLLATE "
+                  "\"C\", file COLLATE \"C\") FROM email_headers WHERE user_id = 1"
+                : "SELECT group_concat(mailbox || '/' || file || ' ' || CASE WHEN is_read THEN 'S' "
+                  "ELSE '-' END || ' [' || flags || '] ' || subject, '; ') FROM (SELECT * FROM "
+                  "email_headers WHERE user_id = 1 ORDER BY mailbox, file)");
+
+    assert_string_equal(got, want);
+}
+
+static int64_t id_of(const char *file)
+{
+    g_autofree char *sql =
+        g_strdup_printf("SELECT id FROM email_headers WHERE user_id = 1 AND file = '%s'", file);
+
+    return test_sql_int(db, sql);
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *ftw)
+{
+    (void)status;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int start(void **state)
+{
+    (void)state;
+    test_sql(db, "DELETE FROM email_headers; DELETE FROM sync_folders; DELETE FROM contacts");
+    home_path = g_dir_make_tmp("vmail-sync-XXXXXX", NULL);
+    home = open(home_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    make_folder(".");
+    make_folder(".Sent");
+    made = sent_seen = 0;
+    return home < 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    close(home);
+    nftw(home_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    g_clear_pointer(&home_path, g_free);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ the tests */
+
+static void test_story(void **state)
+{
+    struct sync_counts counts;
+    int64_t a, b;
+
+    (void)state;
+    write_file("new/1700000001.a", "a@x|first");
+    write_file("cur/1700000002.b:2,S", "b@x|second");
+    write_file(".Sent/cur/1700000003.c:2,S", "c@x|sent");
+    counts = run();
+    assert_int_equal(counts.added, 3);
+    assert_int_equal(sent_seen, 1);
+    expect_rows("INBOX/1700000001.a - [] first; INBOX/1700000002.b S [] second; "
+                "Sent/1700000003.c S [] sent");
+    a = id_of("1700000001.a");
+    b = id_of("1700000002.b");
+
+    /* nothing changed: nothing is made, nothing written */
+    made = 0;
+    counts = run();
+    assert_int_equal(counts.added + counts.removed + counts.moved + counts.flagged + made, 0);
+
+    /* read, flagged, answered; a keyword with and one without a name */
+    write_file("dovecot-keywords", "0 $label1\n1 work\n");
+    move("new/1700000001.a", "cur/1700000001.a:2,FRSaz");
+    counts = run();
+    assert_int_equal(counts.added + counts.removed + counts.moved, 0);
+    expect_rows("INBOX/1700000001.a S [\\Answered \\Flagged $label1] first; "
+                "INBOX/1700000002.b S [] second; Sent/1700000003.c S [] sent");
+
+    /* moved by name, into a folder that is new, with a name that is not ASCII (중요) */
+    make_folder(".&yRHGlA-");
+    move("cur/1700000001.a:2,FRSaz", ".&yRHGlA-/cur/1700000001.a:2,F");
+    counts = run();
+    assert_int_equal(counts.moved, 1);
+    assert_int_equal(counts.removed + counts.added, 0);
+    expect_rows("INBOX/1700000002.b S [] second; Sent/1700000003.c S [] sent; "
+                "중요/1700000001.a - [\\Flagged] first");
+    assert_int_equal(id_of("1700000001.a"), a);
+
+    /* moved as Dovecot does: under a new name. The message id tells */
+    move("cur/1700000002.b:2,S", ".&yRHGlA-/cur/1700000009.new:2,");
+    counts = run();
+    assert_int_equal(counts.moved, 1);
+    assert_int_equal(id_of("1700000009.new"), b);
+
+    /* expunged; a folder removed with what was in it */
+    delete(".Sent/cur/1700000003.c:2,S");
+    counts = run();
+    assert_int_equal(counts.removed, 1);
+    delete(".&yRHGlA-/cur/1700000009.new:2,");
+    delete(".&yRHGlA-/cur/1700000001.a:2,F");
+    unlinkat(home, ".&yRHGlA-/cur", AT_REMOVEDIR);
+    unlinkat(home, ".&yRHGlA-/new", AT_REMOVEDIR);
+    unlinkat(home, ".&yRHGlA-/tmp", AT_REMOVEDIR);
+    unlinkat(home, ".&yRHGlA-", AT_REMOVEDIR);
+    counts = run();
+    assert_int_equal(counts.removed, 2);
+    expect_rows("");
+}
+
+/* A copy in another folder is a message of its own; the old row stays with the old file. */
+static void test_copy(void **state)
+{
+    struct sync_counts counts;
+    int64_t a;
+
+    (void)state;
+    write_file("cur/1.a:2,", "a@x|first");
+    run();
+    a = id_of("1.a");
+    write_file(".Sent/cur/1.a:2,", "a@x|first");
+    counts = run();
+    assert_int_equal(counts.added, 1);
+    assert_int_equal(counts.moved + counts.removed, 0);
+    expect_rows("INBOX/1.a - [] first; Sent/1.a - [] first");
+    /* and when the first one goes then, it goes */
+    delete("cur/1.a:2,");
+    counts = run();
+    assert_int_equal(counts.removed, 1);
+    expect_rows("Sent/1.a - [] first");
+    assert_int_not_equal(id_of("1.a"), a);
+}
+
+/* is_read changed by an application goes into the file's name, once, and comes back as it is. */
+static void test_carry(void **state)
+{
+    struct sync_counts counts;
+
+    (void)state;
+    write_file("new/1.a", "a@x|first");
+    write_file("cur/2.b:2,FRS", "b@x|second");
+    run();
+    test_sql(db, "UPDATE email_headers SET is_read = NOT is_read WHERE user_id = 1");
+    counts = run();
+    assert_int_equal(counts.carried, 2);
+    assert_true(exists("cur/1.a:2,S"));
+    assert_false(exists("new/1.a"));
+    assert_true(exists("cur/2.b:2,FR"));
+    expect_rows("INBOX/1.a S [] first; INBOX/2.b - [\\Answered \\Flagged] second");
+    counts = run();
+    assert_int_equal(counts.carried + counts.flagged, 0);
+    expect_rows("INBOX/1.a S [] first; INBOX/2.b - [\\Answered \\Flagged] second");
+}
+
+/* Both sides changed: the file wins, and both stay so. */
+static void test_file_wins(void **state)
+{
+    struct sync_counts counts;
+
+    (void)state;
+    write_file("cur/1.a:2,", "a@x|first");
+    write_file("cur/2.b:2,S", "b@x|second");
+    run();
+    /* 1: the client reads it, the application reads it too. 2: the client unreads it, the
+     * application unread it and read it again */
+    move("cur/1.a:2,", "cur/1.a:2,S");
+    move("cur/2.b:2,S", "cur/2.b:2,");
+    test_sql(db, "UPDATE email_headers SET is_read = TRUE WHERE user_id = 1");
+    counts = run();
+    assert_int_equal(counts.carried, 0);
+    expect_rows("INBOX/1.a S [] first; INBOX/2.b - [] second");
+    counts = run();
+    assert_int_equal(counts.carried + counts.flagged, 0);
+    assert_true(exists("cur/1.a:2,S"));
+    assert_true(exists("cur/2.b:2,"));
+}
+
+/* A change in SQL is found although no folder changed, and while the stamps say "as before". */
+static void test_stamps(void **state)
+{
+    struct sync_options options = { .sent_mailboxes = "Sent" };
+    struct timespec old[2] = { { 1600000000, 0 }, { 1600000000, 0 } };
+    struct sync_counts counts;
+
+    (void)state;
+    write_file("cur/1.a:2,", "a@x|first");
+    assert_int_equal(utimensat(home, "cur", old, 0), 0);
+    assert_int_equal(utimensat(home, "new", old, 0), 0);
+    assert_int_equal(utimensat(home, ".Sent/cur", old, 0), 0);
+    assert_int_equal(utimensat(home, ".Sent/new", old, 0), 0);
+    counts = run_options(&options);
+    assert_int_equal(counts.unchanged_folders, 0);
+    assert_int_equal(counts.added, 1);
+    counts = run_options(&options);
+    assert_int_equal(counts.folders, 2);
+    assert_int_equal(counts.unchanged_folders, 2);
+    assert_int_equal(counts.files, 0);
+    test_sql(db, "UPDATE email_headers SET is_read = TRUE WHERE user_id = 1");
+    counts = run_options(&options);
+    assert_int_equal(counts.carried, 1);
+    assert_true(exists("cur/1.a:2,S"));
+    /* a change less than two seconds ago is not trusted to be the last one */
+    counts = run_options(&options);
+    assert_int_equal(counts.unchanged_folders, 1);
+    /* only_mailboxes looks nowhere else */
+    {
+        const char *const only[] = { "Sent", NULL };
+        struct sync_options one = { .full = true, .only_mailboxes = only };
+
+        delete("cur/1.a:2,S");
+        counts = run_options(&one);
+        assert_int_equal(counts.folders, 1);
+        assert_int_equal(counts.removed, 0);
+        counts = run();
+        assert_int_equal(counts.removed, 1);
+    }
+}
+
+static void test_hostile(void **state)
+{
+    struct sync_counts counts;
+    g_autofree char *long_name = g_strnfill(200, 'x');
+    g_autofree char *long_path = g_strconcat("cur/", long_name, ":2,S", NULL);
+    g_autofree char *want = NULL;
+
+    (void)state;
+    make_dir("cur/a-directory:2,S");
+    assert_int_equal(mkfifoat(home, "new/a-fifo", 0600), 0);
+    assert_int_equal(symlinkat("/etc/passwd", home, "cur/a-link:2,"), 0);
+    assert_int_equal(symlinkat("/etc", home, ".Link"), 0);
+    make_dir(".NoCur");
+    make_dir(".");
+    make_dir(".&broken");
+    make_dir(".&broken/cur");
+    make_dir("..double");
+    make_dir("..double/cur");
+    write_file("new/.hidden", "h@x|hidden");
+    write_file("new/with\nnewline", "n@x|newline");
+    write_file("new/bad\xff" "utf8", "n@x|utf8");
+    write_file("new/empty", "");
+    write_file("new/':DROP TABLE--", "q@x|quote");
+    write_file("cur/1.a:2,SSSFF~!x", "a@x|odd flags");
+    write_file(long_path, "l@x|long name");
+    counts = run();
+    assert_int_equal(counts.added, 3);
+    assert_true(counts.ignored >= 6);
+    want = g_strdup_printf("INBOX/':DROP TABLE-- - [] quote; INBOX/1.a S [\\Flagged] odd flags; "
+                           "INBOX/%s S [] long name", long_name);
+    expect_rows(want);
+    /* rows edited by hand into nonsense: no place at all, a place that cannot be */
+    test_sql(db, "INSERT INTO email_headers (user_id, mailbox, file) VALUES (1, '../../etc', 'x'), "
+                 "(1, NULL, NULL), (1, 'INBOX', '../../../etc/passwd')");
+    counts = run();
+    assert_int_equal(counts.removed, 2);
+    assert_int_equal(test_sql_int(db, "SELECT count(*) FROM email_headers WHERE user_id = 1"), 4);
+}
+
+/* A file that a delivery has just published gets no row before its time, and never two. */
+static void test_delivery_at_the_same_time(void **state)
+{
+    struct sync_options young = { .full = true, .min_age_s = 3600 };
+    struct sync_counts counts;
+    struct header_row row = { .subject = "first", .date = 1700000000, .message_id = "a@x" };
+    struct row_place place = { .user_id = 1, .mailbox = "INBOX", .file = "1.a", .size = 9,
+                               .received_at = 1700000000 };
+    struct error err = { 0 };
+
+    (void)state;
+    write_file("new/1.a", "a@x|first");
+    counts = run_options(&young);
+    assert_int_equal(counts.waiting, 1);
+    assert_int_equal(counts.added, 0);
+    expect_rows("");
+    /* sync was quicker after all: the delivery's insert finds the row and writes it over */
+    run();
+    assert_true(db_begin(db, &err));
+    assert_true(rows_queue_insert(db, &place, &row, &err));
+    assert_int_equal(db_commit(db, &err), DB_DURABLE);
+    expect_rows("INBOX/1.a - [] first");
+    counts = run();
+    assert_int_equal(counts.added + counts.removed, 0);
+}
+
+static void test_check_only(void **state)
+{
+    struct sync_options check = { .full = true, .check_only = true };
+    struct sync_counts counts;
+
+    (void)state;
+    write_file("cur/1.a:2,", "a@x|first");
+    write_file("cur/2.b:2,", "b@x|second");
+    write_file("cur/3.c:2,", "c@x|third");
+    run();
+    delete("cur/1.a:2,");
+    move("cur/2.b:2,", "cur/2.b:2,S");
+    move("cur/3.c:2,", ".Sent/cur/3.c:2,");
+    write_file("cur/4.d:2,", "d@x|fourth");
+    counts = run_options(&check);
+    assert_int_equal(counts.removed, 1);
+    assert_int_equal(counts.flagged, 1);
+    assert_int_equal(counts.moved, 1);
+    assert_int_equal(counts.added, 1);
+    expect_rows("INBOX/1.a - [] first; INBOX/2.b - [] second; INBOX/3.c - [] third");
+}
+
+/* reindex: contents come from the files again, ids and what an application said about is_read stay. */
+static void test_rebuild(void **state)
+{
+    struct sync_options rebuild = { .full = true, .rebuild = true };
+    struct sync_counts counts;
+    int64_t a;
+
+    (void)state;
+    write_file("cur/1.a:2,", "a@x|first");
+    write_file("cur/2.b:2,S", "b@x|second");
+    run();
+    a = id_of("1.a");
+    test_sql(db, "UPDATE email_headers SET subject = 'nonsense', search_document = NULL, "
+                 "is_read = TRUE WHERE user_id = 1 AND file = '1.a'");
+    counts = run_options(&rebuild);
+    assert_int_equal(counts.rebuilt, 2);
+    assert_int_equal(counts.added + counts.removed, 0);
+    expect_rows("INBOX/1.a S [] first; INBOX/2.b S [] second");
+    assert_int_equal(id_of("1.a"), a);
+    assert_true(exists("cur/1.a:2,S"));
+    counts = run();
+    assert_int_equal(counts.carried + counts.flagged, 0);
+    /* from files alone */
+    test_sql(db, "DELETE FROM email_headers");
+    counts = run_options(&rebuild);
+    assert_int_equal(counts.added, 2);
+    expect_rows("INBOX/1.a S [] first; INBOX/2.b S [] second");
+}
+
+/* Two hundred files with every combination of flags, shuffled by name a few times: rows = files,
+ * all of them. */
+static void test_many(void **state)
+{
+    static const char letters[] = "DFPRST";
+    static const char *const names[] = { "\\Draft", "\\Flagged", "$Forwarded", "\\Answered", NULL,
+                                         "\\Deleted" };
+    GRand *rand = g_rand_new_with_seed(7);
+    g_autofree unsigned *flags = g_new0(unsigned, 200);
+    g_autofree char **paths = g_new0(char *, 200);
+
+    (void)state;
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 200; i++) {
+            g_autoptr(GString) path = g_string_new(NULL);
+
+            flags[i] = (unsigned)g_rand_int_range(rand, 0, 64);
+            g_string_printf(path, "%scur/1700000%03d.m:2,", g_rand_boolean(rand) ? ".Sent/" : "",
+                            i);
+            for (int b = 0; b < 6; b++)
+                if (flags[i] >> b & 1)
+                    g_string_append_c(path, letters[b]);
+            if (round == 0) {
+                g_autofree char *text = g_strdup_printf("m%d@x|m%d", i, i);
+
+                write_file(path->str, text);
+            } else {
+                move(paths[i], path->str);
+            }
+            g_free(paths[i]);
+            paths[i] = g_string_free(g_steal_pointer(&path), FALSE);
+        }
+        run();
+        assert_int_equal(test_sql_int(db, "SELECT count(*) FROM email_headers WHERE user_id = 1"),
+                         200);
+        for (int i = 0; i < 200; i++) {
+            g_autofree char *sql = g_strdup_printf(
+                "SELECT mailbox || ' ' || CASE WHEN is_read THEN 'S' ELSE '-' END || ' ' || flags "
+                "FROM email_headers WHERE user_id = 1 AND file = '1700000%03d.m'", i);
+            g_autofree char *got = test_sql_text(db, sql);
+
+            assert_int_equal(strncmp(got, "Sent", 4) == 0, paths[i][0] == '.');
+            assert_int_equal(strstr(got, " S ") != NULL, flags[i] >> 4 & 1);
+            for (int b = 0; b < 6; b++)
+                if (names[b])
+                    assert_int_equal(strstr(got, names[b]) != NULL, flags[i] >> b & 1);
+        }
+    }
+    for (int i = 0; i < 200; i++)
+        g_free(paths[i]);
+    g_rand_free(rand);
+}
+
+static int start_database(enum db_kind kind)
+{
+    database = test_database_start(kind);
+    db = test_database_connect(database);
+    return 0;
+}
+
+static int start_sqlite(void **state)
+{
+    (void)state;
+    return start_database(DB_SQLITE);
+}
+
+static int start_pgsql(void **state)
+{
+    (void)state;
+    return start_database(DB_PGSQL);
+}
+
+static int stop_database(void **state)
+{
+    (void)state;
+    db_close(g_steal_pointer(&db));
+    test_database_stop(g_steal_pointer(&database));
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_story, start, stop),
+        cmocka_unit_test_setup_teardown(test_copy, start, stop),
+        cmocka_unit_test_setup_teardown(test_carry, start, stop),
+        cmocka_unit_test_setup_teardown(test_file_wins, start, stop),
+        cmocka_unit_test_setup_teardown(test_stamps, start, stop),
+        cmocka_unit_test_setup_teardown(test_hostile, start, stop),
+        cmocka_unit_test_setup_teardown(test_delivery_at_the_same_time, start, stop),
+        cmocka_unit_test_setup_teardown(test_check_only, start, stop),
+        cmocka_unit_test_setup_teardown(test_rebuild, start, stop),
+        cmocka_unit_test_setup_teardown(test_many, start, stop),
+    };
+
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    if (cmocka_run_group_tests_name("sqlite", tests, start_sqlite, stop_database) != 0)
+        return 1;
+    if (!test_database_has(DB_PGSQL))
+        return 0;
+    return cmocka_run_group_tests_name("pgsql", tests, start_pgsql, stop_database) != 0;
+}
