@@ -117,26 +117,12 @@ def tell(s, lookups, database_away, database_back):
          "it carries our sentence", bounce)
     want(bounce.startswith("Return-Path: <>\n"), "bounces come from the null sender", bounce)
 
-    s.step("the database fails while mail comes in: what Postfix took waits in its queue")
-    late = [("Late %03d" % n, message("Late %03d" % n, message_id="late%d@x" % n))
-            for n in range(60)]
-    # alice alone: her script leaves them in INBOX
-    postfix.inject(("sender@remote.example", [ALICE], mail) for _, mail in late)
-    database_away()
-    until(lambda: not postfix.queue_ids("incoming", "active"), "each was tried")
-    waiting = len(postfix.queue_ids("deferred"))
-    s.step("%d of %d wait; the database comes back, postqueue -f delivers each exactly once"
-           % (waiting, len(late)))
-    database_back()
+    s.step("vmail-lda alone cannot reach its database: deferred with 4.3.0 and the reason")
 
     def flushed():
         postfix.flush()
         return not postfix.queue_ids()
-    until(flushed, "the queue is empty", patience=180, pause=1.0)
-    want_equal(sorted(r["subject"] for r in rows_of(s, ALICE) if r["subject"].startswith("Late ")),
-               [subject for subject, _ in late], "each message that Postfix took, once")
 
-    s.step("vmail-lda alone cannot reach its database: deferred with 4.3.0 and the reason")
     right = dict(s.keys)
     s.configure(**{**right, "database": "sqlite:%s/away.db" % s.root, "database_timeout": "2s"})
     postfix.inject([("sender@remote.example", [BOB], message("waits %d" % n)) for n in range(5)])
@@ -148,6 +134,22 @@ def tell(s, lookups, database_away, database_back):
     until(flushed, "the queue is empty", patience=180, pause=1.0)
     want_equal(sorted(r["subject"] for r in rows_of(s, BOB) if r["subject"].startswith("waits")),
                ["waits %d" % n for n in range(5)], "each of them once")
+
+    s.step("the database fails while mail comes in: what Postfix took waits in its queue")
+    late = [("Late %03d" % n, message("Late %03d" % n, message_id="late%d@x" % n))
+            for n in range(60)]
+    # alice alone: her script leaves them in INBOX
+    postfix.inject(("sender@remote.example", [ALICE], mail) for _, mail in late)
+    database_away()
+    until(lambda: not postfix.queue_ids("incoming", "active"), "each was tried")
+    waiting = len(postfix.queue_ids("deferred"))
+    s.step("%d of %d wait; the database comes back, postqueue -f delivers each exactly once"
+           % (waiting, len(late)))
+    database_back()
+    until(flushed, "the queue is empty", patience=180, pause=1.0)
+    want_equal(sorted(r["subject"] for r in rows_of(s, ALICE) if r["subject"].startswith("Late ")),
+               [subject for subject, _ in late], "each message that Postfix took, once")
+
     for user in (ALICE, BOB, CAROL):
         check_rows(s, user, "at the end")
         want_equal(leftovers(s.home(user)), [], "at the end nothing is left pending")

@@ -314,16 +314,26 @@ maillog_file_prefixes = /tmp
         return {"MAIL_LOGTAG": "postfix"}
 
     def inject(self, messages):
-        """Sends (sender, recipients, bytes) over one SMTP connection; returns refused recipients
-        with the server's sentences."""
+        """Sends (sender, recipients, bytes) over one SMTP connection, and again what the server
+        cannot take now (4xx), as any client does. Returns the recipients refused for good, each
+        with the server's answer."""
         refused = {}
         with smtplib.SMTP("127.0.0.1", self.port, local_hostname="client.example.com",
                           timeout=PATIENCE) as client:
             for sender, recipients, message in messages:
-                try:
-                    refused.update(client.sendmail(sender, recipients, message))
-                except smtplib.SMTPRecipientsRefused as all_of_them:
-                    refused.update(all_of_them.recipients)
+                deadline = time.monotonic() + PATIENCE
+                while recipients:
+                    try:
+                        answers = client.sendmail(sender, recipients, message)
+                    except smtplib.SMTPRecipientsRefused as all_of_them:
+                        answers = all_of_them.recipients
+                    recipients = [who for who, (code, _) in answers.items() if code < 500]
+                    refused.update({who: answer for who, answer in answers.items()
+                                    if who not in recipients})
+                    if recipients and time.monotonic() > deadline:
+                        raise Failure("Postfix never took it: %r" % answers)
+                    if recipients:
+                        time.sleep(1)
         return refused
 
     def queue_ids(self, *names):
