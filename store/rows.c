@@ -1,24 +1,15 @@
 #include "store/rows.h"
 
-#include <string.h>
+#include <stdint.h>
 
 #include <glib.h>
 
 #include "store/db.h"
-#include "store/store.h"
+#include "store/store-internal.h"
 
 /* In characters, as VARCHAR(n) counts. */
 #define CHARACTERS 255
 #define MESSAGE_ID_CHARACTERS 1024
-
-/* @text cut to @limit characters; *@ret_memory owns it where it had to be copied. */
-static const char *cut(const char *text, glong limit, char **ret_memory)
-{
-    if (text == NULL || strlen(text) <= (size_t)limit || g_utf8_strlen(text, -1) <= limit)
-        return text;
-    *ret_memory = g_utf8_substring(text, 0, limit);
-    return *ret_memory;
-}
 
 bool rows_queue_insert(struct db *db, const struct row_place *place, const struct header_row *row,
                        struct error *err)
@@ -35,22 +26,23 @@ bool rows_queue_insert(struct db *db, const struct row_place *place, const struc
         "refs = excluded.refs, has_attachment = excluded.has_attachment, "
         "received_at = excluded.received_at, search_document = excluded.search_document";
     g_autofree char *subject = NULL, *sender = NULL, *recipient = NULL, *message_id = NULL;
+    g_autofree char *refs = NULL, *document = NULL;
     const struct db_value values[] = {
         db_int(place->user_id),
-        db_text(cut(row->subject, CHARACTERS, &subject)),
-        db_text(cut(row->sender, CHARACTERS, &sender)),
-        db_text(cut(row->recipient, CHARACTERS, &recipient)),
+        db_text(store_cut(row->subject, CHARACTERS, &subject)),
+        db_text(store_cut(row->sender, CHARACTERS, &sender)),
+        db_text(store_cut(row->recipient, CHARACTERS, &recipient)),
         db_time(row->date),
         db_bool(place->is_read),
         db_text(place->mailbox),
-        db_text(cut(row->message_id, MESSAGE_ID_CHARACTERS, &message_id)),
+        db_text(store_cut(row->message_id, MESSAGE_ID_CHARACTERS, &message_id)),
         db_text(place->file),
         db_int(place->size),
         db_text(place->flags == NULL ? "" : place->flags),
-        db_text(row->refs),
+        db_text(store_cut(row->refs, SIZE_MAX, &refs)),
         db_bool(row->has_attachment),
         db_time(place->received_at),
-        db_text(row->search_document),
+        db_text(store_cut(row->search_document, SIZE_MAX, &document)),
     };
 
     return db_queue(db, sql, values, G_N_ELEMENTS(values), NULL, NULL, err);

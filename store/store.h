@@ -210,8 +210,9 @@ void delivery_free(struct delivery *delivery);
 struct store_sweep_counts {
     int64_t spools;     /* abandoned spool files removed */
     int64_t finished;   /* leftovers of deliveries that are committed */
-    int64_t taken_back; /* leftovers of deliveries never finished, older than keys_keep: their files
-                         * and marks removed */
+    int64_t given_up;   /* leftovers of deliveries never finished, older than keys_keep: the MTA has
+                         * returned the mail. What they published stays: the user may have read it,
+                         * and sync gives it a row */
     int64_t waiting;    /* leftovers still young enough for a retry */
     int64_t keys, replies, duplicates; /* rows past their time */
 };
