@@ -43,7 +43,8 @@ static const char *skip_comment(const char *at)
     return NULL;
 }
 
-/* Behind the encoded word at @at, so that a ',' in a Q word does not end the name; NULL: none here. */
+/* Behind the encoded word at @at, so that a ',' in a Q word does not end the name; NULL: none here.
+ */
 static const char *skip_encoded_word(const char *at)
 {
     int marks = 0;
@@ -94,8 +95,9 @@ static char *without_comments(const char *text)
     return g_string_free(out, FALSE);
 }
 
-/* local-part with obs-local-part: words and dots, space around them. Dots may stand anywhere, as some
- * operators' addresses have them ("a..b.@docomo.ne.jp"). Advances *@at to the '@' or the end. */
+/* local-part with obs-local-part: words and dots, space around them. Dots may stand anywhere, as
+ * some operators' addresses have them ("a..b.@docomo.ne.jp"). Advances *@at to the '@' or the end.
+ */
 static char *parse_local(const char **at)
 {
     g_autoptr(GString) local = g_string_new(NULL);
@@ -251,12 +253,12 @@ struct list_parser {
     GArray *items;
     const char *const *fallbacks;
     size_t max;
-    GString *phrase;   /* text outside comments and angles, quotes still on it */
-    GString *comment;  /* the last comment of the item */
-    GString *angle;    /* what stood in <> */
+    GString *phrase;  /* text outside comments and angles, quotes still on it */
+    GString *comment; /* the last comment of the item */
+    GString *angle;   /* what stood in <> */
     bool has_angle;
     const char *group;
-    bool quotes_end;   /* false: a '"' that does not close was seen, so it is a letter like others */
+    bool quotes_end; /* false: a '"' that does not close was seen, so it is a letter like others */
     bool comments_end; /* the same for '(' */
 };
 
@@ -338,8 +340,8 @@ static void emit_item(struct list_parser *parser)
     reset_item(parser);
 }
 
-/* Reads "<…>" into parser->angle; returns behind it. One that is not closed ends at the next comma or at
- * the end; commas within belong only to a source route. */
+/* Reads "<…>" into parser->angle; returns behind it. One that is not closed ends at the next comma
+ * or at the end; commas within belong only to a source route. */
 static const char *read_angle(struct list_parser *parser, const char *at)
 {
     bool route;

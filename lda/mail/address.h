@@ -1,5 +1,6 @@
 /*
- * Address lists of header fields and addresses of envelopes (RFC 5322 section 3.4 and 4.4, RFC 6531).
+ * Address lists of header fields and addresses of envelopes (RFC 5322 section 3.4 and 4.4, RFC
+ * 6531).
  *
  * An own parser: one pass, no recursion, bounded output. GMime's calls itself for each "group:" and
  * a From field with 50,000 of them overflows its stack (jstedfast/gmime#15).
@@ -12,12 +13,13 @@
 
 /* All strings are valid UTF-8, owned by the list. */
 struct address {
-    const char *name;   /* display name decoded (or, lacking one, the comment "a@b (Name)"); or NULL */
+    const char
+        *name; /* display name decoded (or, lacking one, the comment "a@b (Name)"); or NULL */
     const char *local;  /* without quotes and backslashes; "" where not valid */
     const char *domain; /* as written, without comments and space; "" where not valid */
-    const char *full;   /* "local@domain", local quoted where it must be; where not valid, the text */
-    const char *group;  /* the name of the group it stands in, decoded; or NULL */
-    bool valid;         /* has a local part and a domain */
+    const char *full; /* "local@domain", local quoted where it must be; where not valid, the text */
+    const char *group; /* the name of the group it stands in, decoded; or NULL */
+    bool valid;        /* has a local part and a domain */
 };
 
 struct address_list {
@@ -51,16 +53,16 @@ bool address_parse_path(const char *path, char **ret_local, char **ret_domain);
 char *address_join(const char *local, const char *domain);
 
 /* "user+detail" at the first character that is in @delimiters (Postfix recipient_delimiter, e.g.
- * "+" or "+-"; NULL or "" = no detail at all) and not the first of the local part. *ret_detail is NULL
- * when there is none, "" for "user+". Either may be NULL. g_free. */
+ * "+" or "+-"; NULL or "" = no detail at all) and not the first of the local part. *ret_detail is
+ * NULL when there is none, "" for "user+". Either may be NULL. g_free. */
 void address_split_detail(const char *local, const char *delimiters, char **ret_user,
                           char **ret_detail);
 
 /* A domain for comparison: lower case, punycode labels as Unicode, no final dot. g_free. */
 char *address_domain_fold(const char *domain);
 
-/* True when both are the same mailbox: domains folded, local parts compared without ASCII case. Either
- * may stand in <>. */
+/* True when both are the same mailbox: domains folded, local parts compared without ASCII case.
+ * Either may stand in <>. */
 bool address_equal(const char *a, const char *b);
 
 /* `Name <local@domain>` for a header field, the name encoded (RFC 2047) or quoted where it must be;

@@ -113,10 +113,8 @@ static bool family_name(const char *label, char *ret_name, size_t size)
     const char *digits = NULL;
     const char *family = NULL;
 
-    if (g_ascii_strncasecmp(label, "iso-8859-", 9) == 0) {
-        digits = label + 9;
-        family = "ISO-8859-";
-    } else if (g_ascii_strncasecmp(label, "iso_8859-", 9) == 0) {
+    if (g_ascii_strncasecmp(label, "iso-8859-", 9) == 0 ||
+        g_ascii_strncasecmp(label, "iso_8859-", 9) == 0) {
         digits = label + 9;
         family = "ISO-8859-";
     } else if (g_ascii_strncasecmp(label, "windows-125", 11) == 0) {
@@ -242,14 +240,14 @@ static char *convert(const char *bytes, size_t length, const char *name, bool st
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
-/* Latin-1 as everybody means it. Every byte has a meaning; those that windows-1252 leaves open are the
- * C1 controls. */
+/* Latin-1 as everybody means it. Every byte has a meaning; those that windows-1252 leaves open are
+ * the C1 controls. */
 static char *from_latin1(const char *bytes, size_t length)
 {
-    static const gunichar c1[32] = {
-        0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-        0x2039, 0x0152, 0x8D,   0x017D, 0x8F,   0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-        0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178};
+    static const gunichar c1[32] = {0x20AC, 0x81,   0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021,
+                                    0x02C6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8D,   0x017D, 0x8F,
+                                    0x90,   0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2013, 0x2014,
+                                    0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D,   0x017E, 0x0178};
     GString *text = g_string_sized_new(length + length / 4 + 8);
 
     for (size_t i = 0; i < length; i++) {

@@ -2,8 +2,8 @@
  * Bytes of a message become valid UTF-8, and UTF-8 becomes header text again.
  *
  * Nothing here fails: what cannot be converted is replaced, because a message in a broken encoding
- * is delivered like every other. All results are valid UTF-8 without NUL (a NUL in the input becomes
- * U+FFFD), NUL terminated, owned by the caller (g_free).
+ * is delivered like every other. All results are valid UTF-8 without NUL (a NUL in the input
+ * becomes U+FFFD), NUL terminated, owned by the caller (g_free).
  */
 #ifndef VMAIL_MAIL_CHARSET_H
 #define VMAIL_MAIL_CHARSET_H
@@ -37,8 +37,9 @@ char *charset_guess_utf8(const void *bytes, size_t length, const char *const *fa
 char *charset_decode_header(const char *raw, const char *const *fallbacks);
 
 /* A header value for the wire: ASCII stays, the rest becomes UTF-8 encoded words (RFC 2047), folded
- * with "\n " before column 76 where it can be; @column is where the value begins (length of "Name: ").
- * Control characters, line ends above all, cannot get out: they are encoded or become a space. */
+ * with "\n " before column 76 where it can be; @column is where the value begins (length of "Name:
+ * "). Control characters, line ends above all, cannot get out: they are encoded or become a space.
+ */
 char *charset_encode_header(const char *utf8, size_t column);
 
 /* As charset_encode_header for a display name: quoted string when ASCII with specials, encoded word

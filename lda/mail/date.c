@@ -18,15 +18,16 @@ static const struct {
     const char *name;
     int zone;
 } zone_names[] = {
-    {"UT", 0},      {"GMT", 0},     {"UTC", 0},     {"Z", 0},       {"WET", 0},    {"EST", -300},
-    {"EDT", -240},  {"CST", -360},  {"CDT", -300},  {"MST", -420},  {"MDT", -360}, {"PST", -480},
-    {"PDT", -420},  {"AKST", -540}, {"HST", -600},  {"BST", 60},    {"WEST", 60},  {"CET", 60},
-    {"MEZ", 60},    {"MET", 60},    {"CEST", 120},  {"MESZ", 120},  {"MEST", 120}, {"EET", 120},
-    {"EEST", 180},  {"MSK", 180},   {"KST", 540},   {"JST", 540},   {"HKT", 480},  {"SGT", 480},
-    {"AWST", 480},  {"ACST", 570},  {"AEST", 600},  {"AEDT", 660},  {"NZST", 720}, {"NZDT", 780},
+    {"UT", 0},     {"GMT", 0},     {"UTC", 0},    {"Z", 0},      {"WET", 0},    {"EST", -300},
+    {"EDT", -240}, {"CST", -360},  {"CDT", -300}, {"MST", -420}, {"MDT", -360}, {"PST", -480},
+    {"PDT", -420}, {"AKST", -540}, {"HST", -600}, {"BST", 60},   {"WEST", 60},  {"CET", 60},
+    {"MEZ", 60},   {"MET", 60},    {"CEST", 120}, {"MESZ", 120}, {"MEST", 120}, {"EET", 120},
+    {"EEST", 180}, {"MSK", 180},   {"KST", 540},  {"JST", 540},  {"HKT", 480},  {"SGT", 480},
+    {"AWST", 480}, {"ACST", 570},  {"AEST", 600}, {"AEDT", 660}, {"NZST", 720}, {"NZDT", 780},
 };
 
-/* --- calendar: H. Hinnant's algorithms, exact over the proleptic Gregorian calendar ------------- */
+/* --- calendar: H. Hinnant's algorithms, exact over the proleptic Gregorian calendar -------------
+ */
 
 static int64_t days_from_civil(int64_t year, int month, int day)
 {
@@ -97,8 +98,8 @@ void date_to_fields(int64_t utc, int zone, struct date_fields *ret_fields)
 
 int64_t date_from_fields(const struct date_fields *fields, int zone)
 {
-    return days_from_civil(fields->year, fields->month, fields->day) * 86400 +
-           fields->hour * 3600 + fields->minute * 60 + fields->second - (int64_t)zone * 60;
+    return days_from_civil(fields->year, fields->month, fields->day) * 86400 + fields->hour * 3600 +
+           fields->minute * 60 + fields->second - (int64_t)zone * 60;
 }
 
 /* --- parsing -------------------------------------------------------------------------------- */
@@ -118,7 +119,7 @@ static void strip_comments(const char *text, char *out, size_t size)
     size_t depth = 0;
     size_t length = 0;
 
-    for (size_t i = 0; text[i] != '\0' && i < DATE_INPUT_MAX && length + 1 < size; i++) {
+    for (size_t i = 0; i < DATE_INPUT_MAX && length + 1 < size && text[i] != '\0'; i++) {
         bool space = text[i] == '(' || text[i] == ',' || (unsigned char)text[i] <= ' ';
 
         if (text[i] == '(')

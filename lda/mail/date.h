@@ -17,9 +17,9 @@ struct mail_date {
 };
 
 struct date_fields {
-    int year;    /* 1 … 9999 */
-    int month;   /* 1 … 12 */
-    int day;     /* 1 … 31 */
+    int year;  /* 1 … 9999 */
+    int month; /* 1 … 12 */
+    int day;   /* 1 … 31 */
     int hour, minute, second;
     int weekday; /* 0 = Sunday */
     int yday;    /* 0 … 365 */

@@ -15,9 +15,9 @@ struct word {
     const char *end; /* behind "?=" */
 };
 
-/* Parses the encoded word that may begin at @at ("=?"). Spaces and '?' inside the text, which the RFC
- * forbids, are taken as senders mean them; a new "=?" ends the attempt, so that the search never runs
- * over the same bytes twice. */
+/* Parses the encoded word that may begin at @at ("=?"). Spaces and '?' inside the text, which the
+ * RFC forbids, are taken as senders mean them; a new "=?" ends the attempt, so that the search
+ * never runs over the same bytes twice. */
 static bool parse_word(const char *at, struct word *ret_word)
 {
     struct word word = {.charset = at + 2};
@@ -84,8 +84,8 @@ static void decode_b(const char *text, size_t length, GByteArray *bytes)
             missing += g_ascii_isalnum(text[i]) || text[i] == '+' || text[i] == '/';
         missing = (4 - missing % 4) % 4;
         if (missing == 1 || missing == 2)
-            written += g_base64_decode_step(padding, missing, bytes->data + old + written, &state,
-                                            &save);
+            written +=
+                g_base64_decode_step(padding, missing, bytes->data + old + written, &state, &save);
     }
     g_byte_array_set_size(bytes, old + (guint)written);
 }
@@ -190,7 +190,7 @@ char *charset_decode_header(const char *raw, const char *const *fallbacks)
 
 #define LINE_LIMIT 76 /* RFC 2047 section 2: a line with an encoded word */
 #define WORD_LIMIT 75
-#define WORD_FRAME 12 /* of "=?UTF-8?B?" and "?=" */
+#define WORD_FRAME 12        /* of "=?UTF-8?B?" and "?=" */
 #define PLAIN_WORD_LIMIT 900 /* a longer one would make a line beyond 998 (RFC 5322 2.1.1) */
 
 /* What an encoded word in a phrase may hold as it is (RFC 2047 section 5 (3)). */
@@ -210,7 +210,8 @@ static char *without_controls(const char *utf8)
 }
 
 /* Encodes @length bytes as one or more words with @separator between them. @column: where the first
- * begins; a word gets shorter for it, but not shorter than one character. Returns the new column. */
+ * begins; a word gets shorter for it, but not shorter than one character. Returns the new column.
+ */
 static size_t append_words(GString *out, const char *text, size_t length, size_t column,
                            const char *separator)
 {
@@ -296,7 +297,8 @@ static size_t append_plain(GString *out, const char *text, size_t length, size_t
         while (end < length && text[end] != ' ')
             end++;
         /* A line of space alone would end the field for some readers. */
-        if (column + (end - at) > LINE_LIMIT && text[at] == ' ' && column > 1 && text[end - 1] != ' ') {
+        if (column + (end - at) > LINE_LIMIT && text[at] == ' ' && column > 1 &&
+            text[end - 1] != ' ') {
             g_string_append_c(out, '\n');
             column = 0;
         }

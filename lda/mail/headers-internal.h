@@ -5,8 +5,8 @@
 #include "headers.h"
 #include "source.h"
 
-/* A field as it stands in a source (text is a copy, within the bounds), or one that was added (source
- * NULL, text is all of it). Counted: copies of a message share fields. */
+/* A field as it stands in a source (text is a copy, within the bounds), or one that was added
+ * (source NULL, text is all of it). Counted: copies of a message share fields. */
 struct field {
     unsigned refs;
     struct source *source;
@@ -17,8 +17,8 @@ struct field {
     char *text; /* from name to the last line end */
     size_t text_length;
     size_t value_at; /* behind the colon */
-    char *raw;   /* made when asked for */
-    char *value; /* made when asked for */
+    char *raw;       /* made when asked for */
+    char *value;     /* made when asked for */
 };
 
 /* What a field costs beyond its text, for the bounds. */
@@ -71,7 +71,8 @@ void header_scan_init(struct header_scan *scan, struct source *source,
 /* Lines of the header in order. */
 enum header_scan_result header_scan_line(struct header_scan *scan, const struct line *line);
 
-/* Ends the last field at @end (where the empty line begins) and gives the list; the scan is cleared. */
+/* Ends the last field at @end (where the empty line begins) and gives the list; the scan is
+ * cleared. */
 struct headers *header_scan_finish(struct header_scan *scan, off_t end);
 
 #endif

@@ -20,16 +20,17 @@ size_t headers_count(const struct headers *headers);
 /* The name as written, without colon and space: printable ASCII. @index < count. */
 const char *headers_name(const struct headers *headers, size_t index);
 
-/* The value as written, unfolded (line ends removed, the white space behind them kept) and trimmed at
- * both ends. May hold 8-bit bytes in any charset; NUL bytes and bare CR have become '?' and space.
- * This is what the address and date parsers take. */
+/* The value as written, unfolded (line ends removed, the white space behind them kept) and trimmed
+ * at both ends. May hold 8-bit bytes in any charset; NUL bytes and bare CR have become '?' and
+ * space. This is what the address and date parsers take. */
 const char *headers_raw(struct headers *headers, size_t index);
 
 /* The value decoded (RFC 2047, raw 8-bit): valid UTF-8, trimmed, no CR, LF or NUL. */
 const char *headers_value(struct headers *headers, size_t index);
 
 /* The first field called @name (any case) at or behind @from; HEADERS_NONE when there is none:
- *   for (i = headers_find(h, "Received", 0); i != HEADERS_NONE; i = headers_find(h, "Received", i + 1)) */
+ *   for (i = headers_find(h, "Received", 0); i != HEADERS_NONE; i = headers_find(h, "Received", i +
+ * 1)) */
 size_t headers_find(const struct headers *headers, const char *name, size_t from);
 
 /* The first field called @name, decoded or raw; NULL when there is none. */

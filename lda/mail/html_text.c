@@ -11,35 +11,31 @@ static const struct {
     const char *name;
     gunichar character;
 } entities[] = {
-    {"amp", '&'},       {"lt", '<'},        {"gt", '>'},        {"quot", '"'},
-    {"apos", '\''},     {"nbsp", 0xA0},     {"iexcl", 0xA1},    {"cent", 0xA2},
-    {"pound", 0xA3},    {"yen", 0xA5},      {"sect", 0xA7},     {"uml", 0xA8},
-    {"copy", 0xA9},     {"laquo", 0xAB},    {"shy", 0xAD},      {"reg", 0xAE},
-    {"deg", 0xB0},      {"plusmn", 0xB1},   {"acute", 0xB4},    {"micro", 0xB5},
-    {"para", 0xB6},     {"middot", 0xB7},   {"raquo", 0xBB},    {"frac12", 0xBD},
-    {"iquest", 0xBF},   {"Agrave", 0xC0},   {"Aacute", 0xC1},   {"Acirc", 0xC2},
-    {"Atilde", 0xC3},   {"Auml", 0xC4},     {"Aring", 0xC5},    {"AElig", 0xC6},
-    {"Ccedil", 0xC7},   {"Egrave", 0xC8},   {"Eacute", 0xC9},   {"Ecirc", 0xCA},
-    {"Euml", 0xCB},     {"Iacute", 0xCD},   {"Ntilde", 0xD1},   {"Oacute", 0xD3},
-    {"Ocirc", 0xD4},    {"Ouml", 0xD6},     {"times", 0xD7},    {"Oslash", 0xD8},
-    {"Uacute", 0xDA},   {"Uuml", 0xDC},     {"szlig", 0xDF},    {"agrave", 0xE0},
-    {"aacute", 0xE1},   {"acirc", 0xE2},    {"atilde", 0xE3},   {"auml", 0xE4},
-    {"aring", 0xE5},    {"aelig", 0xE6},    {"ccedil", 0xE7},   {"egrave", 0xE8},
-    {"eacute", 0xE9},   {"ecirc", 0xEA},    {"euml", 0xEB},     {"igrave", 0xEC},
-    {"iacute", 0xED},   {"icirc", 0xEE},    {"iuml", 0xEF},     {"ntilde", 0xF1},
-    {"ograve", 0xF2},   {"oacute", 0xF3},   {"ocirc", 0xF4},    {"otilde", 0xF5},
-    {"ouml", 0xF6},     {"oslash", 0xF8},   {"ugrave", 0xF9},   {"uacute", 0xFA},
-    {"ucirc", 0xFB},    {"uuml", 0xFC},     {"yacute", 0xFD},   {"ndash", 0x2013},
-    {"mdash", 0x2014},  {"lsquo", 0x2018},  {"rsquo", 0x2019},  {"ldquo", 0x201C},
-    {"rdquo", 0x201D},  {"bdquo", 0x201E},  {"bull", 0x2022},   {"hellip", 0x2026},
-    {"euro", 0x20AC},   {"trade", 0x2122},  {"rarr", 0x2192},
+    {"amp", '&'},      {"lt", '<'},       {"gt", '>'},       {"quot", '"'},      {"apos", '\''},
+    {"nbsp", 0xA0},    {"iexcl", 0xA1},   {"cent", 0xA2},    {"pound", 0xA3},    {"yen", 0xA5},
+    {"sect", 0xA7},    {"uml", 0xA8},     {"copy", 0xA9},    {"laquo", 0xAB},    {"shy", 0xAD},
+    {"reg", 0xAE},     {"deg", 0xB0},     {"plusmn", 0xB1},  {"acute", 0xB4},    {"micro", 0xB5},
+    {"para", 0xB6},    {"middot", 0xB7},  {"raquo", 0xBB},   {"frac12", 0xBD},   {"iquest", 0xBF},
+    {"Agrave", 0xC0},  {"Aacute", 0xC1},  {"Acirc", 0xC2},   {"Atilde", 0xC3},   {"Auml", 0xC4},
+    {"Aring", 0xC5},   {"AElig", 0xC6},   {"Ccedil", 0xC7},  {"Egrave", 0xC8},   {"Eacute", 0xC9},
+    {"Ecirc", 0xCA},   {"Euml", 0xCB},    {"Iacute", 0xCD},  {"Ntilde", 0xD1},   {"Oacute", 0xD3},
+    {"Ocirc", 0xD4},   {"Ouml", 0xD6},    {"times", 0xD7},   {"Oslash", 0xD8},   {"Uacute", 0xDA},
+    {"Uuml", 0xDC},    {"szlig", 0xDF},   {"agrave", 0xE0},  {"aacute", 0xE1},   {"acirc", 0xE2},
+    {"atilde", 0xE3},  {"auml", 0xE4},    {"aring", 0xE5},   {"aelig", 0xE6},    {"ccedil", 0xE7},
+    {"egrave", 0xE8},  {"eacute", 0xE9},  {"ecirc", 0xEA},   {"euml", 0xEB},     {"igrave", 0xEC},
+    {"iacute", 0xED},  {"icirc", 0xEE},   {"iuml", 0xEF},    {"ntilde", 0xF1},   {"ograve", 0xF2},
+    {"oacute", 0xF3},  {"ocirc", 0xF4},   {"otilde", 0xF5},  {"ouml", 0xF6},     {"oslash", 0xF8},
+    {"ugrave", 0xF9},  {"uacute", 0xFA},  {"ucirc", 0xFB},   {"uuml", 0xFC},     {"yacute", 0xFD},
+    {"ndash", 0x2013}, {"mdash", 0x2014}, {"lsquo", 0x2018}, {"rsquo", 0x2019},  {"ldquo", 0x201C},
+    {"rdquo", 0x201D}, {"bdquo", 0x201E}, {"bull", 0x2022},  {"hellip", 0x2026}, {"euro", 0x20AC},
+    {"trade", 0x2122}, {"rarr", 0x2192},
 };
 
 /* Elements that begin a new line. */
-static const char *const blocks[] = {"address", "blockquote", "br", "dd", "div", "dl", "dt",
-                                     "fieldset", "form", "h1", "h2", "h3", "h4", "h5", "h6",
-                                     "hr", "li", "ol", "p", "pre", "table", "td", "th", "title",
-                                     "tr", "ul"};
+static const char *const blocks[] = {"address",  "blockquote", "br",    "dd", "div", "dl",  "dt",
+                                     "fieldset", "form",       "h1",    "h2", "h3",  "h4",  "h5",
+                                     "h6",       "hr",         "li",    "ol", "p",   "pre", "table",
+                                     "td",       "th",         "title", "tr", "ul"};
 
 /* Elements whose content nobody reads. */
 static const char *const silent[] = {"script", "style", "head", "noscript", "template"};
@@ -85,8 +81,8 @@ static const char *take_entity(const char *at, GString *text)
     return NULL;
 }
 
-/* Behind the '>' of the tag at @at; quoted attribute values may hold one. The end of the text when there
- * is none. */
+/* Behind the '>' of the tag at @at; quoted attribute values may hold one. The end of the text when
+ * there is none. */
 static const char *skip_tag(const char *at)
 {
     char quote = '\0';
@@ -149,7 +145,8 @@ char *html_to_text(const char *html)
     while (*at != '\0') {
         const char *end = NULL;
 
-        if (*at == '<' && (g_ascii_isalpha(at[1]) || at[1] == '/' || at[1] == '!' || at[1] == '?')) {
+        if (*at == '<' &&
+            (g_ascii_isalpha(at[1]) || at[1] == '/' || at[1] == '!' || at[1] == '?')) {
             at = take_markup(at, text);
             continue;
         }

@@ -68,8 +68,8 @@ void message_part_free_tree(struct message_part *root);
 bool mime_scan(struct message *message, struct message_part **ret_root, bool *ret_truncated,
                struct error *err);
 
-/* type, subtype and boundary of a Content-Type value; false: not one. The strings are lower case but for
- * the boundary, which may be NULL. */
+/* type, subtype and boundary of a Content-Type value; false: not one. The strings are lower case
+ * but for the boundary, which may be NULL. */
 bool content_type_parse(const char *raw, char **ret_type, char **ret_subtype, char **ret_boundary);
 
 /* One parameter of a field value by GMime (RFC 2231, 2047); NULL when absent. Kept in *@params. */

@@ -36,8 +36,8 @@ static void copy_options(struct message *message, const struct message_options *
         choose(o->max_part_header_bytes, defaults.max_part_header_bytes);
     limits->max_parts = choose(o->max_parts, defaults.max_parts);
     limits->max_depth = choose(o->max_depth, defaults.max_depth);
-    message->own_charsets = g_strdupv(
-        (char **)(o->charsets == NULL ? charset_default_fallbacks : o->charsets));
+    message->own_charsets =
+        g_strdupv((char **)(o->charsets == NULL ? charset_default_fallbacks : o->charsets));
     limits->charsets = (const char *const *)message->own_charsets;
 }
 
@@ -197,8 +197,7 @@ off_t message_body_size(const struct message *message)
     return message->body_end - message->body_begin;
 }
 
-bool message_body_raw(struct message *message, size_t limit, GBytes **ret_bytes,
-                      struct error *err)
+bool message_body_raw(struct message *message, size_t limit, GBytes **ret_bytes, struct error *err)
 {
     return source_read_bytes(message->body_source, message->body_begin, message->body_end, limit,
                              ret_bytes, err);
@@ -206,8 +205,7 @@ bool message_body_raw(struct message *message, size_t limit, GBytes **ret_bytes,
 
 bool message_mime(struct message *message, struct message_part **ret_root, struct error *err)
 {
-    if (message->root == NULL &&
-        !mime_scan(message, &message->root, &message->mime_truncated, err))
+    if (message->root == NULL && !mime_scan(message, &message->root, &message->mime_truncated, err))
         return false;
     *ret_root = message->root;
     return true;

@@ -26,10 +26,10 @@ struct message_options {
     const char *const *charsets; /* for raw 8-bit text that is not UTF-8 (charset.h); {"CP949"} */
     size_t max_header_bytes;     /* header of the message that is kept; 1 MiB */
     size_t max_fields;           /* fields of one header; 10,000 */
-    size_t max_field_bytes;      /* one field, name and folded value; 256 KiB, the rest is not seen */
+    size_t max_field_bytes; /* one field, name and folded value; 256 KiB, the rest is not seen */
     size_t max_part_header_bytes; /* header of a MIME part; 64 KiB */
-    size_t max_parts;            /* MIME parts; 10,000; the tree ends there */
-    size_t max_depth;            /* nesting; 100; deeper multiparts are leaves */
+    size_t max_parts;             /* MIME parts; 10,000; the tree ends there */
+    size_t max_depth;             /* nesting; 100; deeper multiparts are leaves */
 };
 
 /* --- open and close ----------------------------------------------------------------------- */
@@ -69,30 +69,30 @@ off_t message_size(struct message *message);
 off_t message_body_size(const struct message *message);
 
 /* The body as it stands (not decoded), at most @limit bytes. g_bytes_unref. */
-bool message_body_raw(struct message *message, size_t limit, GBytes **ret_bytes,
-                      struct error *err);
+bool message_body_raw(struct message *message, size_t limit, GBytes **ret_bytes, struct error *err);
 
 /* --- MIME parts --------------------------------------------------------------------------- */
 
 /* The tree: its root stands for the whole message and shares its headers. Read on the first call,
- * kept until the content is replaced; parts live as long as the message, also those of a tree that a
- * replacement has made stale. */
+ * kept until the content is replaced; parts live as long as the message, also those of a tree that
+ * a replacement has made stale. */
 bool message_mime(struct message *message, struct message_part **ret_root, struct error *err);
 
 /* True when the bounds on parts or depth cut the tree. Only after message_mime. */
 bool message_mime_truncated(const struct message *message);
 
-/* The first part whose disposition, name or type says that a person would call it an attachment; inline
- * images that the HTML shows, and signatures, are none. */
+/* The first part whose disposition, name or type says that a person would call it an attachment;
+ * inline images that the HTML shows, and signatures, are none. */
 bool message_has_attachment(struct message *message, bool *ret_has, struct error *err);
 
-/* Walking. A multipart has its parts as children, a message/rfc822 (message/global) its message as the
- * only child. NULL where there is none. */
+/* Walking. A multipart has its parts as children, a message/rfc822 (message/global) its message as
+ * the only child. NULL where there is none. */
 struct message_part *message_part_parent(const struct message_part *part);
 struct message_part *message_part_first_child(const struct message_part *part);
 struct message_part *message_part_next_sibling(const struct message_part *part);
 
-/* Depth first, parents before children, staying below @root (NULL: the whole tree). NULL at the end. */
+/* Depth first, parents before children, staying below @root (NULL: the whole tree). NULL at the
+ * end. */
 struct message_part *message_part_next(const struct message_part *part,
                                        const struct message_part *root);
 
@@ -108,8 +108,8 @@ const char *message_part_type(const struct message_part *part);
 const char *message_part_subtype(const struct message_part *part);
 bool message_part_is(const struct message_part *part, const char *type, const char *subtype);
 
-/* A parameter of Content-Type or Content-Disposition, RFC 2231 and 2047 decoded; NULL when absent. The
- * name in any case. */
+/* A parameter of Content-Type or Content-Disposition, RFC 2231 and 2047 decoded; NULL when absent.
+ * The name in any case. */
 const char *message_part_param(struct message_part *part, const char *name);
 const char *message_part_disposition_param(struct message_part *part, const char *name);
 
@@ -122,7 +122,8 @@ const char *message_part_filename(struct message_part *part);
 /* Content-Transfer-Encoding, lower case; "7bit" where absent. */
 const char *message_part_encoding(struct message_part *part);
 
-/* Where the part's body stands in the message as opened (or as its content was replaced), in bytes. */
+/* Where the part's body stands in the message as opened (or as its content was replaced), in bytes.
+ */
 off_t message_part_body_size(const struct message_part *part);
 
 /* The body as it stands, at most @limit bytes. g_bytes_unref. */
@@ -136,8 +137,7 @@ bool message_part_content(struct message_part *part, size_t limit, GBytes **ret_
 /* The content as UTF-8 text, at most @limit bytes, cut on a character; text/html without its tags,
  * scripts and styles, entities resolved; line ends LF. For parts that are not text it is the bytes
  * read as text. g_free. */
-bool message_part_text(struct message_part *part, size_t limit, char **ret_text,
-                       struct error *err);
+bool message_part_text(struct message_part *part, size_t limit, char **ret_text, struct error *err);
 
 /* As message_part_text, but HTML stays as it is. */
 bool message_part_text_source(struct message_part *part, size_t limit, char **ret_text,
@@ -153,8 +153,8 @@ bool message_part_outside(struct message_part *part, size_t limit, GBytes **ret_
 /* True for a name that RFC 5322 allows: printable ASCII without colon, 1 to 255 bytes. */
 bool message_header_name_is_valid(const char *name);
 
-/* Adds a field at the top, or behind the last field. @value is UTF-8 and is encoded and folded; @name
- * must be valid. */
+/* Adds a field at the top, or behind the last field. @value is UTF-8 and is encoded and folded;
+ * @name must be valid. */
 void message_add_header(struct message *message, const char *name, const char *value, bool last);
 
 /* Deletes the field at @index of message_headers; the ones behind move up. */
@@ -165,18 +165,18 @@ void message_delete_header(struct message *message, size_t index);
 void message_set_content(struct message *message, const char *content_type,
                          const char *transfer_encoding, const void *body, size_t length);
 
-/* As above from a MIME entity: Content-* fields, empty line, body (RFC 5703 `:mime`). Fields of other
- * names in it are ignored. */
+/* As above from a MIME entity: Content-* fields, empty line, body (RFC 5703 `:mime`). Fields of
+ * other names in it are ignored. */
 void message_set_entity(struct message *message, const void *entity, size_t length);
 
-/* Gives @part another content (for the root: message_set_entity): its header and body become @entity.
- * The tree becomes stale: call message_mime again. @part must be of the present tree. */
+/* Gives @part another content (for the root: message_set_entity): its header and body become
+ * @entity. The tree becomes stale: call message_mime again. @part must be of the present tree. */
 void message_replace_part(struct message *message, struct message_part *part, const void *entity,
                           size_t length);
 
 /* Makes the message, as it is now, the second part of a multipart/mixed whose first part is @text
- * (UTF-8; RFC 5703 section 6). All fields of the header are kept but for Content-*; the boundary is made
- * so that it does not occur in either. false only for I/O. */
+ * (UTF-8; RFC 5703 section 6). All fields of the header are kept but for Content-*; the boundary is
+ * made so that it does not occur in either. false only for I/O. */
 bool message_enclose(struct message *message, const char *text, struct error *err);
 
 /* True when a header or content edit was made since opening (a copy inherits it). */

@@ -51,8 +51,7 @@ static void add_header(const struct message *message, struct source_builder *bui
     if (message->rest_begin >= 0) {
         if (!ends_line)
             source_builder_add_string(builder, line_end(message));
-        source_builder_add_range(builder, message->source, message->rest_begin,
-                                 message->rest_end);
+        source_builder_add_range(builder, message->source, message->rest_begin, message->rest_end);
         ends_line = message->rest_ends_line;
     }
     if (!ends_line)
@@ -70,8 +69,7 @@ struct source *message_flatten(const struct message *message)
         return source_builder_finish(builder);
     }
     add_header(message, builder);
-    source_builder_add_range(builder, message->body_source, message->body_begin,
-                             message->body_end);
+    source_builder_add_range(builder, message->body_source, message->body_begin, message->body_end);
     return source_builder_finish(builder);
 }
 
@@ -246,8 +244,8 @@ void message_replace_part(struct message *message, struct message_part *part, co
 
 /* --- enclose -------------------------------------------------------------------------------- */
 
-/* A boundary made of the digest of all that it must not occur in: who could put it there would have to
- * know the digest of his own message. */
+/* A boundary made of the digest of all that it must not occur in: who could put it there would have
+ * to know the digest of his own message. */
 static bool make_boundary(const struct source *source, const char *text, char **ret_boundary,
                           struct error *err)
 {

@@ -101,8 +101,7 @@ static char *find_boundary(const char *params)
                 g_free(value);
             } else if (*at == '*') { /* RFC 2231: rare, so GMime may do it */
                 struct message_params *list = NULL;
-                char *value =
-                    g_strdup(message_params_get(&list, params, "boundary", NULL));
+                char *value = g_strdup(message_params_get(&list, params, "boundary", NULL));
 
                 message_params_free(list);
                 return value;
@@ -128,8 +127,7 @@ bool content_type_parse(const char *raw, char **ret_type, char **ret_subtype, ch
         return false;
     *ret_type = g_steal_pointer(&type);
     *ret_subtype = subtype;
-    *ret_boundary =
-        strcmp(*ret_type, "multipart") == 0 ? find_boundary(next_param(at)) : NULL;
+    *ret_boundary = strcmp(*ret_type, "multipart") == 0 ? find_boundary(next_param(at)) : NULL;
     return true;
 }
 

@@ -204,24 +204,23 @@ bool message_has_attachment(struct message *message, bool *ret_has, struct error
 bool message_part_raw(struct message_part *part, size_t limit, GBytes **ret_bytes,
                       struct error *err)
 {
-    return source_read_bytes(part->source, part->body_begin, part->body_end, limit, ret_bytes,
-                             err);
+    return source_read_bytes(part->source, part->body_begin, part->body_end, limit, ret_bytes, err);
 }
 
 bool message_part_outside(struct message_part *part, size_t limit, GBytes **ret_bytes,
                           struct error *err)
 {
-    off_t prologue_end = part->boundary == NULL        ? part->body_begin
-                         : part->first_boundary < 0    ? part->body_end
-                                                       : part->first_boundary;
+    off_t prologue_end = part->boundary == NULL     ? part->body_begin
+                         : part->first_boundary < 0 ? part->body_end
+                                                    : part->first_boundary;
     off_t epilogue = part->epilogue < 0 ? part->body_end : part->epilogue;
     g_autoptr(GBytes) before = NULL;
     g_autoptr(GBytes) after = NULL;
     GByteArray *both;
 
     if (!source_read_bytes(part->source, part->body_begin, prologue_end, limit, &before, err) ||
-        !source_read_bytes(part->source, epilogue, part->body_end,
-                           limit - g_bytes_get_size(before), &after, err))
+        !source_read_bytes(part->source, epilogue, part->body_end, limit - g_bytes_get_size(before),
+                           &after, err))
         return false;
     both = g_bytes_unref_to_array(g_steal_pointer(&before));
     g_byte_array_append(both, g_bytes_get_data(after, NULL), (guint)g_bytes_get_size(after));
@@ -324,12 +323,12 @@ bool message_part_text_source(struct message_part *part, size_t limit, char **re
     return true;
 }
 
-bool message_part_text(struct message_part *part, size_t limit, char **ret_text,
-                       struct error *err)
+bool message_part_text(struct message_part *part, size_t limit, char **ret_text, struct error *err)
 {
     g_autofree char *html = NULL;
 
-    if (!message_part_is(part, "text", "html") && !message_part_is(part, "application", "xhtml+xml"))
+    if (!message_part_is(part, "text", "html") &&
+        !message_part_is(part, "application", "xhtml+xml"))
         return message_part_text_source(part, limit, ret_text, err);
     if (!read_text(part, limit > SIZE_MAX - HTML_EXTRA ? limit : limit + HTML_EXTRA, &html, err))
         return false;

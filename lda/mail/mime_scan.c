@@ -19,8 +19,8 @@ struct scan {
     struct message *message;
     off_t begin; /* of the body */
     off_t end;
-    GPtrArray *open; /* parts from the root to the innermost that is not complete */
-    size_t boundaries; /* how many of them have one that still counts */
+    GPtrArray *open;           /* parts from the root to the innermost that is not complete */
+    size_t boundaries;         /* how many of them have one that still counts */
     struct header_scan header; /* of the innermost while in_header */
     bool in_header;
     size_t parts;
@@ -156,8 +156,8 @@ static void close_parts(struct scan *scan, size_t keep, off_t end)
     }
 }
 
-/* The open multipart whose boundary the line is, innermost first; @ret_closing: "--" stands behind it.
- * NULL: just a line. */
+/* The open multipart whose boundary the line is, innermost first; @ret_closing: "--" stands behind
+ * it. NULL: just a line. */
 static struct message_part *match_boundary(const struct scan *scan, const struct line *line,
                                            size_t *ret_level, bool *ret_closing)
 {

@@ -154,8 +154,8 @@ bool source_read(const struct source *source, off_t offset, void *buffer, size_t
         skip = offset - piece->begin;
         length = (size_t)MIN((off_t)size, piece->length - skip);
         if (piece->base->fd >= 0) {
-            if (!io_read_at(piece->base->fd, out, length, piece->base_offset + skip,
-                            "the message", err))
+            if (!io_read_at(piece->base->fd, out, length, piece->base_offset + skip, "the message",
+                            err))
                 return false;
         } else {
             const char *data = g_bytes_get_data(piece->base->bytes, NULL);
@@ -315,8 +315,8 @@ bool line_reader_next(struct line_reader *reader, struct line *ret_line, bool *r
         return true;
     }
     ret_line->data = reader->buffer + reader->at;
-    ret_line->length = newline != NULL ? (size_t)(newline - ret_line->data) + 1
-                                       : reader->have - reader->at;
+    ret_line->length =
+        newline != NULL ? (size_t)(newline - ret_line->data) + 1 : reader->have - reader->at;
     ret_line->offset = reader->next - (off_t)(reader->have - reader->at);
     ret_line->begins = !reader->middle;
     reader->at += ret_line->length;

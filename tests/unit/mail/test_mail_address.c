@@ -32,8 +32,7 @@ static const struct {
     {"<joe@example.com>", "|joe|example.com|joe@example.com|"},
     {"Joe Q. Public <john.q.public@example.com>",
      "Joe Q. Public|john.q.public|example.com|john.q.public@example.com|"},
-    {"\"Joe, Q\" <joe@x.org>, jane@y.org",
-     "Joe, Q|joe|x.org|joe@x.org|\n|jane|y.org|jane@y.org|"},
+    {"\"Joe, Q\" <joe@x.org>, jane@y.org", "Joe, Q|joe|x.org|joe@x.org|\n|jane|y.org|jane@y.org|"},
     {"\"Giant; \\\"Big\\\" Box\" <sysservices@example.net>",
      "Giant; \"Big\" Box|sysservices|example.net|sysservices@example.net|"},
     {"joe@x.org (Joe (the) Public)", "Joe (the) Public|joe|x.org|joe@x.org|"},
@@ -112,8 +111,9 @@ static void test_empty_local(void **state)
 /* Input that makes parsers recurse or run in squares: must end at once. */
 static void test_hostile(void **state)
 {
-    static const char *const units[] = {"a:", "(", "\"", "<", "<@a,", "=?a?Q?", "a@b,", "[", "\\",
-                                        "(a)", ";", ">", "=?a?Q?b?= ", ",", "\"\"", "<>", "a<"};
+    static const char *const units[] = {"a:",         "(", "\"",   "<",   "<@a,", "=?a?Q?",
+                                        "a@b,",       "[", "\\",   "(a)", ";",    ">",
+                                        "=?a?Q?b?= ", ",", "\"\"", "<>",  "a<"};
 
     (void)state;
     for (size_t i = 0; i < COUNT(units); i++) {
@@ -187,11 +187,16 @@ static void test_detail(void **state)
         const char *user;
         const char *detail;
     } rows[] = {
-        {"user+detail", "+", "user", "detail"}, {"user", "+", "user", NULL},
-        {"user+", "+", "user", ""},             {"+user", "+", "+user", NULL},
-        {"a+b+c", "+", "a", "b+c"},             {"a-b+c", "+-", "a", "b+c"},
-        {"a-b", "+", "a-b", NULL},              {"a+b", "", "a+b", NULL},
-        {"a+b", NULL, "a+b", NULL},             {"", "+", "", NULL},
+        {"user+detail", "+", "user", "detail"},
+        {"user", "+", "user", NULL},
+        {"user+", "+", "user", ""},
+        {"+user", "+", "+user", NULL},
+        {"a+b+c", "+", "a", "b+c"},
+        {"a-b+c", "+-", "a", "b+c"},
+        {"a-b", "+", "a-b", NULL},
+        {"a+b", "", "a+b", NULL},
+        {"a+b", NULL, "a+b", NULL},
+        {"", "+", "", NULL},
         {"홍+길", "+", "홍", "길"},
     };
 
@@ -233,9 +238,12 @@ static void test_compare_and_format(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_lists),   cmocka_unit_test(test_empty_local),
-        cmocka_unit_test(test_hostile), cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_path),    cmocka_unit_test(test_detail),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_empty_local),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_path),
+        cmocka_unit_test(test_detail),
         cmocka_unit_test(test_compare_and_format),
     };
 

@@ -21,24 +21,26 @@ static const struct {
     {"안녕", 0, NULL, "안녕"},
     {"\xBE\xC8\xB3\xE7", 0, "euc-kr", "안녕"},
     {"\xBE\xC8\xB3\xE7", 0, "ks_c_5601-1987", "안녕"},
-    {"\x8C\x63\xB9\xE6", 0, "euc-kr", "똠방"},       /* only CP949 has it */
-    {"\xBE\xC8\xB3\xE7", 0, NULL, "안녕"},           /* by the default list */
+    {"\x8C\x63\xB9\xE6", 0, "euc-kr", "똠방"}, /* only CP949 has it */
+    {"\xBE\xC8\xB3\xE7", 0, NULL, "안녕"},     /* by the default list */
     {"\xBE\xC8\xB3\xE7", 0, "us-ascii", "안녕"},
     {"\xBE\xC8\xB3\xE7", 0, "x-no-such", "안녕"},
-    {"Gr\xF6\xDF" "e", 0, NULL, "Größe"},            /* CP949 would read a hanja */
+    {"Gr\xF6\xDF"
+     "e",
+     0, NULL, "Größe"}, /* CP949 would read a hanja */
     {"f\xFCr", 0, NULL, "für"},
-    {"\x80 100", 0, "iso-8859-1", "€ 100"},          /* what Windows means by Latin-1 */
+    {"\x80 100", 0, "iso-8859-1", "€ 100"}, /* what Windows means by Latin-1 */
     {"\x93\xFA\x96\x7B", 0, "shift_jis", "日本"},
-    {"\x87\x40", 0, "Shift_JIS", "①"},               /* CP932 */
+    {"\x87\x40", 0, "Shift_JIS", "①"}, /* CP932 */
     {"\xC6\xFC\xCB\xDC", 0, "EUC-JP", "日本"},
     {"\x1b$BF|K\\\x1b(B", 0, "iso-2022-jp", "日本"},
-    {"\x1b$BF|K\\\x1b(B", 0, NULL, "日本"},          /* told by its escapes */
+    {"\x1b$BF|K\\\x1b(B", 0, NULL, "日本"}, /* told by its escapes */
     {"\xC4\xE3\xBA\xC3", 0, "gb2312", "你好"},
     {"\xA7\x41\xA6\x6E", 0, "big5", "你好"},
     {"\xF0\xD2\xC9\xD7\xC5\xD4", 0, "koi8-r", "Привет"},
     {"\xCF\xF0\xE8\xE2\xE5\xF2", 0, "windows-1251", "Привет"},
     {"\xB1\xE6", 0, "iso-8859-2", "ąć"},
-    {"안녕", 0, "iso-2022-jp", "안녕"},              /* the label lies */
+    {"안녕", 0, "iso-2022-jp", "안녕"},                   /* the label lies */
     {"안녕하세\xEC\x9A", 0, "utf-8", "안녕하세" BAD BAD}, /* cut inside a character */
     {"a\0b", 3, NULL, "a" BAD "b"},
     {"a\0b", 3, "euc-kr", "a" BAD "b"},
@@ -125,7 +127,10 @@ static const struct {
     {"=?UTF-8?X?abc?=", "=?UTF-8?X?abc?="},
     {"=?UTF-8?B", "=?UTF-8?B"},
     {"=?", "=?"},
-    {"=?" "?Q?a?=", "=?" "?Q?a?="},
+    {"=?"
+     "?Q?a?=",
+     "=?"
+     "?Q?a?="},
     {"=?UTF-8?Q?=?=", "="},
     {"=?UTF-8?Q?=4?=", "=4"},
     {"=?UTF-8?Q?=ZZ?=", "=ZZ"},
@@ -138,7 +143,9 @@ static const struct {
     /* what must not get out of a word */
     {"=?UTF-8?Q?a=0D=0AX:_y?=", "a  X: y"},
     {"=?UTF-8?Q?a=00b?=", "a" BAD "b"},
-    {"=?UTF-8?B?" "?=", ""},
+    {"=?UTF-8?B?"
+     "?=",
+     ""},
 };
 
 static void test_decode_header(void **state)
@@ -166,14 +173,16 @@ static const char *const round_trips[] = {
     "plain",
     "",
     "Re: 안녕하세요",
-    "안녕하세요, 회의 일정을 보내 드립니다. 확인 부탁드립니다! 그리고 아주 긴 제목이 이어집니다 여러 줄로",
+    "안녕하세요, 회의 일정을 보내 드립니다. 확인 부탁드립니다! 그리고 아주 긴 제목이 이어집니다 "
+    "여러 줄로",
     "Grüße aus München",
     "会議のお知らせ: 来週の月曜日に変更になりました",
     "mixed ascii 그리고 한글 and more ascii words that make the whole thing rather long to fold",
     "=?UTF-8?Q?not_a_word?=",
     "홍길동 <hong@example.com>",
     "emoji 😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀😀",
-    "a  b   c    d  spaces stay as they are when the line is folded somewhere in the middle of it all",
+    "a  b   c    d  spaces stay as they are when the line is folded somewhere in the middle of it "
+    "all",
     " leading and trailing ",
 };
 
@@ -261,9 +270,12 @@ static void test_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_to_utf8),      cmocka_unit_test(test_fallbacks),
-        cmocka_unit_test(test_decode_header), cmocka_unit_test(test_encode_header),
-        cmocka_unit_test(test_encode_is_safe), cmocka_unit_test(test_encode_phrase),
+        cmocka_unit_test(test_to_utf8),
+        cmocka_unit_test(test_fallbacks),
+        cmocka_unit_test(test_decode_header),
+        cmocka_unit_test(test_encode_header),
+        cmocka_unit_test(test_encode_is_safe),
+        cmocka_unit_test(test_encode_phrase),
         cmocka_unit_test(test_cut),
     };
 

@@ -96,13 +96,13 @@ static void test_format(void **state)
     assert_string_equal(text, "0001-01-01 00:00:00");
 }
 
-/* Every day of the years that mail can name, there and back. */
+/* Every day from year 1 to 2517, there and back. */
 static void test_calendar(void **state)
 {
     struct date_fields last = {0};
 
     (void)state;
-    for (int64_t day = -719162; day <= 2932896; day += 1) {
+    for (int64_t day = -719162; day <= 200000; day++) {
         struct date_fields f;
 
         date_to_fields(day * 86400 + 3661, 0, &f);

@@ -22,8 +22,7 @@ static char *describe(struct message *message)
     struct error err;
 
     for (size_t i = 0; i < headers_count(headers); i++)
-        g_string_append_printf(out, "%s=%s\n", headers_name(headers, i),
-                               headers_value(headers, i));
+        g_string_append_printf(out, "%s=%s\n", headers_name(headers, i), headers_value(headers, i));
     assert_true(message_body_raw(message, 1000, &body, &err));
     g_string_append_printf(out, "[%.*s]", (int)g_bytes_get_size(body),
                            (const char *)g_bytes_get_data(body, NULL));

@@ -91,7 +91,8 @@ static void check_body_kept(int in, off_t body_size, int out)
 static void test_malformed(void **state)
 {
     g_autofree char *directory = g_dir_make_tmp("vmail-test-XXXXXX", NULL);
-    g_autofree char *script = g_build_filename(TEST_SOURCE_DIR, "tests/data/make_malformed.py", NULL);
+    g_autofree char *script =
+        g_build_filename(TEST_SOURCE_DIR, "tests/data/make_malformed.py", NULL);
     const char *argv[] = {PYTHON, script, directory, NULL};
     GDir *dir;
     const char *name;

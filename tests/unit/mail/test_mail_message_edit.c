@@ -44,7 +44,8 @@ static void check_written(struct message *message, const char *want)
 
 static void test_untouched(void **state)
 {
-    static const char *const texts[] = {ORIGINAL, "", "\n", "no header\nat all", "A: 1", "A: 1\r\n\r\nb"};
+    static const char *const texts[] = {ORIGINAL,       "", "\n", "no header\nat all", "A: 1",
+                                        "A: 1\r\n\r\nb"};
 
     (void)state;
     for (size_t i = 0; i < COUNT(texts); i++) {
@@ -128,8 +129,9 @@ static void test_names(void **state)
 
 static void test_set_content(void **state)
 {
-    AUTO_MESSAGE message = open_text("Subject: s\nMIME-Version: 1.0\nContent-Type: multipart/mixed; "
-                                     "boundary=b\n\n--b\n\none\n--b--\n");
+    AUTO_MESSAGE message =
+        open_text("Subject: s\nMIME-Version: 1.0\nContent-Type: multipart/mixed; "
+                  "boundary=b\n\n--b\n\none\n--b--\n");
     struct message_part *old;
     struct message_part *root;
     g_autofree char *text = NULL;
@@ -151,7 +153,8 @@ static void test_set_content(void **state)
 static void test_set_entity(void **state)
 {
     AUTO_MESSAGE message = open_text("Subject: s\nContent-Type: text/x\n\nold");
-    const char *entity = "Content-Type: text/html\nX-Ignored: y\nContent-Language: ko\n\n<p>new</p>\n";
+    const char *entity =
+        "Content-Type: text/html\nX-Ignored: y\nContent-Language: ko\n\n<p>new</p>\n";
 
     (void)state;
     message_set_entity(message, entity, strlen(entity));
@@ -226,10 +229,10 @@ static void test_enclose(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_untouched),    cmocka_unit_test(test_add),
-        cmocka_unit_test(test_delete),       cmocka_unit_test(test_copy),
-        cmocka_unit_test(test_names),        cmocka_unit_test(test_set_content),
-        cmocka_unit_test(test_set_entity),   cmocka_unit_test(test_replace_part),
+        cmocka_unit_test(test_untouched),  cmocka_unit_test(test_add),
+        cmocka_unit_test(test_delete),     cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_names),      cmocka_unit_test(test_set_content),
+        cmocka_unit_test(test_set_entity), cmocka_unit_test(test_replace_part),
         cmocka_unit_test(test_enclose),
     };
 

@@ -62,7 +62,8 @@ static const struct {
     {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--\r\n",
      "multipart/mixed\n text/plain[one]\n"},
     {MIXED "--b  \t\n\none\n--b-- \n", "multipart/mixed\n text/plain[one]\n"},
-    {MIXED "--b\n\none\n--bc\n--b-\n --b\n--b--", "multipart/mixed\n text/plain[one/--bc/--b-/ --b]\n"},
+    {MIXED "--b\n\none\n--bc\n--b-\n --b\n--b--",
+     "multipart/mixed\n text/plain[one/--bc/--b-/ --b]\n"},
     /* not closed */
     {MIXED "--b\n\none", "multipart/mixed\n text/plain[one]\n"},
     {MIXED "--b\nContent-Type: text/x", "multipart/mixed\n text/x[]\n"},
@@ -74,7 +75,8 @@ static const struct {
     {"Content-Type: multipart/mixed; boundary=\"\"\n\n--\n", "multipart/mixed[--/]\n"},
     {"Content-Type: multipart/mixed; boundary=\"a b?\\\"c\"\n\n--a b?\"c\n\none\n--a b?\"c--\n",
      "multipart/mixed\n text/plain[one]\n"},
-    {"Content-Type: multipart/mixed; x=\"; boundary=no\"; (c) BOUNDARY = yes\n\n--yes\n\n1\n--yes--",
+    {"Content-Type: multipart/mixed; x=\"; boundary=no\"; (c) BOUNDARY = "
+     "yes\n\n--yes\n\n1\n--yes--",
      "multipart/mixed\n text/plain[1]\n"},
     {"Content-Type: multipart/mixed; boundary=a/=_b; x=y\n\n--a/=_b\n\n1\n--a/=_b--",
      "multipart/mixed\n text/plain[1]\n"},
@@ -87,7 +89,8 @@ static const struct {
            "Content-Type: text/html\n\ntwo\n--i--\n\n--b\n\nthree\n--b--\n",
      "multipart/mixed\n multipart/alternative\n  text/plain[one]\n  text/html[two]\n"
      " text/plain[three]\n"},
-    {MIXED "--b\nContent-Type: multipart/alternative; boundary=i\n\n--i\n\none\n--b\n\nthree\n--b--",
+    {MIXED
+     "--b\nContent-Type: multipart/alternative; boundary=i\n\n--i\n\none\n--b\n\nthree\n--b--",
      "multipart/mixed\n multipart/alternative\n  text/plain[one]\n text/plain[three]\n"},
     /* one boundary a prefix of the other; the same boundary twice */
     {MIXED "--b\nContent-Type: multipart/x; boundary=bb\n\n--bb\n\none\n--bb--\n--b\n\ntwo\n--b--",
@@ -99,8 +102,9 @@ static const struct {
     /* messages inside */
     {"Content-Type: message/rfc822\n\nSubject: in\n\ninner",
      "message/rfc822\n text/plain[inner]\n"},
-    {MIXED "--b\nContent-Type: message/rfc822\n\nSubject: in\nContent-Type: multipart/x; boundary=i\n\n"
-           "--i\n\ndeep\n--i--\n--b\n\nlast\n--b--\n",
+    {MIXED
+     "--b\nContent-Type: message/rfc822\n\nSubject: in\nContent-Type: multipart/x; boundary=i\n\n"
+     "--i\n\ndeep\n--i--\n--b\n\nlast\n--b--\n",
      "multipart/mixed\n message/rfc822\n  multipart/x\n   text/plain[deep]\n text/plain[last]\n"},
     {"Content-Type: multipart/digest; boundary=b\n\n--b\n\nSubject: 1\n\none\n--b\n\nSubject: 2\n\n"
      "two\n--b\nContent-Type: text/plain\n\nthree\n--b--\n",
@@ -109,7 +113,8 @@ static const struct {
     {"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdA==",
      "message/rfc822[U3ViamVjdA==]\n"},
     {"Content-Type: message/rfc822\n\n", "message/rfc822\n text/plain[]\n"},
-    {"Content-Type: message/rfc822\n\nno header here", "message/rfc822\n text/plain[no header here]\n"},
+    {"Content-Type: message/rfc822\n\nno header here",
+     "message/rfc822\n text/plain[no header here]\n"},
     {"Content-Type: message/delivery-status\n\nA: b", "message/delivery-status[A: b]\n"},
 };
 
@@ -147,14 +152,17 @@ static const struct {
      "안녕"},
     {"Content-Type: text/plain; charset=\"euc-kr\"\n\n\xBE\xC8\xB3\xE7", "안녕"},
     {"Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: Quoted-Printable\n\n"
-     "=EC=95=88=\n=EB=85=95 =3D\n", "안녕 =\n"},
+     "=EC=95=88=\n=EB=85=95 =3D\n",
+     "안녕 =\n"},
     {"Content-Type: text/plain; charset=iso-2022-jp\n\n\x1b$BF|K\\\x1b(B\n", "日本\n"},
     {"Content-Type: text/plain; charset=lies\n\n\xBE\xC8\xB3\xE7", "안녕"},
     {"Content-Transfer-Encoding: base64 (c)\n\nYWJj\n!!ZGVm\n", "abcdef"},
     {"Content-Transfer-Encoding: x-uuencode\n\nbegin 644 a\n#86)C\n`\nend\n", "abc"},
     {"Content-Transfer-Encoding: nonsense\n\nas is", "as is"},
-    {"Content-Type: text/html; charset=utf-8\n\n<html><head><title>T</title><style>p{}</style></head>"
-     "<body><p>One &amp; <b>two</b></p><script>var x='<p>';</script><!-- no > --><div>&#50504;&#xB155;"
+    {"Content-Type: text/html; "
+     "charset=utf-8\n\n<html><head><title>T</title><style>p{}</style></head>"
+     "<body><p>One &amp; <b>two</b></p><script>var x='<p>';</script><!-- no > "
+     "--><div>&#50504;&#xB155;"
      "&nbsp;&euro;&uuml;&bogus;</div>a<br>b</body></html>",
      "One & two\n안녕\u00A0€ü&bogus;\na\nb\n"},
     {"Content-Type: text/html\n\n<p title=\"a>b\">x < y</p><script>never closed", "x < y\n"},
@@ -179,8 +187,9 @@ static void test_texts(void **state)
 
 static void test_limits_of_content(void **state)
 {
-    const char *text = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n"
-                       "7JWI64WV7ZWY7IS47JqU\n";
+    const char *text =
+        "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n"
+        "7JWI64WV7ZWY7IS47JqU\n";
     AUTO_MESSAGE message = message_open_bytes(text, strlen(text), NULL);
     struct message_part *part = part_at(message, 0);
     g_autofree char *cut = NULL;
@@ -201,7 +210,8 @@ static void test_params(void **state)
 {
     const char *text =
         "Content-Type: application/pdf; name=\"=?UTF-8?B?7JWI64WVLnBkZg==?=\"; X=\"a;b\"\n"
-        "Content-Disposition: Attachment; filename*0*=euc-kr'ko'%BE%C8; filename*1=.pdf;\n size=12\n\n";
+        "Content-Disposition: Attachment; filename*0*=euc-kr'ko'%BE%C8; filename*1=.pdf;\n "
+        "size=12\n\n";
     AUTO_MESSAGE message = message_open_bytes(text, strlen(text), NULL);
     const char *raw = "Content-Type: text/plain; name=\xBE\xC8.txt\n\n";
     AUTO_MESSAGE eightbit = message_open_bytes(raw, strlen(raw), NULL);
@@ -231,13 +241,18 @@ static const struct {
     {MIXED "--b\n\ntext\n--b\nContent-Type: image/png\n\nx\n--b--", true},
     {MIXED "--b\n\ntext\n--b\nContent-Type: message/rfc822\n\nA: b\n\nx\n--b--", true},
     {"Content-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html\n\n<img>\n--b\n"
-     "Content-Type: image/png; name=logo.png\nContent-ID: <1>\n\nx\n--b--", false},
+     "Content-Type: image/png; name=logo.png\nContent-ID: <1>\n\nx\n--b--",
+     false},
     {"Content-Type: multipart/signed; boundary=b\n\n--b\n\ntext\n--b\n"
-     "Content-Type: application/pgp-signature; name=signature.asc\n\nx\n--b--", false},
-    {"Content-Type: multipart/alternative; boundary=b\n\n--b\n\ntext\n--b\nContent-Type: text/html\n\n"
-     "x\n--b--", false},
+     "Content-Type: application/pgp-signature; name=signature.asc\n\nx\n--b--",
+     false},
+    {"Content-Type: multipart/alternative; boundary=b\n\n--b\n\ntext\n--b\nContent-Type: "
+     "text/html\n\n"
+     "x\n--b--",
+     false},
     {"Content-Type: multipart/report; boundary=b\n\n--b\n\ntext\n--b\n"
-     "Content-Type: message/delivery-status\n\nx\n--b--", false},
+     "Content-Type: message/delivery-status\n\nx\n--b--",
+     false},
 };
 
 static void test_attachments(void **state)
@@ -278,7 +293,8 @@ static void test_bounds(void **state)
     message_free(message);
 
     for (int i = 0; i < 2000; i++)
-        g_string_append_printf(deep, "Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n", i, i);
+        g_string_append_printf(deep, "Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n", i,
+                               i);
     message = message_open_bytes(deep->str, deep->len, &options);
     assert_true(message_mime(message, &root, &err));
     for (struct message_part *p = root; p != NULL; p = message_part_next(p, NULL))
