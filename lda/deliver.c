@@ -154,8 +154,7 @@ static bool parse(struct work *work, struct error *err)
         work->delivery != NULL ? delivery_fd(work->delivery) : work->temporary, &options, err);
     if (work->message == NULL)
         return false;
-    const char *id = headers_get(message_headers(work->message), "Message-ID");
-    work->result->message_id = g_strdup(id);
+    work->result->message_id = row_message_id(work->message);
     return true;
 }
 

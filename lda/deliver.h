@@ -34,7 +34,7 @@ enum deliver_outcome {
 
 struct deliver_result {
     enum deliver_outcome outcome;
-    char *message_id;        /* or NULL */
+    char *message_id;        /* without <>; or NULL */
     char *summary;           /* "saved mail to INBOX, forwarded to <a@b>" */
     char *plan;              /* dry_run and explain: text for a person; else NULL */
     GPtrArray *notes;        /* char *: warnings that did not fail the delivery */

@@ -116,7 +116,7 @@ static void log_delivery(const struct arguments *arguments, const struct deliver
             ? g_strdup(envelope->queue_id)
             : g_strdup_printf("%lx.%x", (unsigned long)time(NULL), (unsigned)getpid());
     g_autofree char *prefix =
-        g_strdup_printf("lda(%s)<%s>: msgid=%s", envelope->user, session,
+        g_strdup_printf("lda(%s)<%s>: msgid=<%s>", envelope->user, session,
                         result->message_id == NULL ? "" : result->message_id);
 
     for (guint i = 0; result->notes != NULL && i < result->notes->len; i++)

@@ -54,8 +54,9 @@ static void add_ids(GPtrArray *ids, const char *text)
     }
 }
 
-static char *message_id(struct headers *headers)
+char *row_message_id(struct message *message)
 {
+    struct headers *headers = message_headers(message);
     g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
     const char *value = headers_get(headers, "Message-ID");
 
@@ -116,7 +117,7 @@ bool row_new(struct message *message, const char *recipient, int64_t when,
         row->sender = g_strdup(headers_get(headers, "Sender"));
     row->recipient = g_strdup(to != NULL && to[0] != '\0' ? to : recipient);
     row->date = date_of(headers, when);
-    row->message_id = message_id(headers);
+    row->message_id = row_message_id(message);
     row->refs = references(headers);
     row->has_attachment = has_attachment;
     row->search_document = search_document_new(row->subject, row->sender, row->recipient, copies,

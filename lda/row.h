@@ -22,6 +22,9 @@ void row_free(struct header_row *row);
  * The same on every try of a delivery. */
 int64_t row_received_at(struct message *message);
 
+/* The Message-ID without its brackets; a broken one as it stands; NULL without one. g_free. */
+char *row_message_id(struct message *message);
+
 /* make_row and free_row of store/sync.h: a row from a file that lies in the store. @ctx unused. */
 bool row_make_from_file(void *ctx, int fd, const char *name, struct header_row **ret_row,
                         struct error *err);
