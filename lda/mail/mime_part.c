@@ -176,8 +176,9 @@ static bool is_attachment(struct message_part *part)
         return false;
     if (part->disposition != NULL && strcmp(part->disposition, "attachment") == 0)
         return true;
-    if (part->parent != NULL && message_part_is(part->parent, "multipart", "report"))
-        return false; /* the parts of a bounce */
+    if (part->parent != NULL && (message_part_is(part->parent, "multipart", "report") ||
+                                 message_part_is(part->parent, "multipart", "encrypted")))
+        return false; /* the parts of a bounce, the text of an encrypted message */
     if (is_shown_inside(part))
         return false;
     if (strcmp(part->type, "text") == 0)

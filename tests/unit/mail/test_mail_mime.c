@@ -250,6 +250,9 @@ static const struct {
      "text/html\n\n"
      "x\n--b--",
      false},
+    {"Content-Type: multipart/encrypted; boundary=b\n\n--b\nContent-Type: application/pgp-encrypted"
+     "\n\nVersion: 1\n--b\nContent-Type: application/octet-stream\n\nx\n--b--",
+     false},
     {"Content-Type: multipart/report; boundary=b\n\n--b\n\ntext\n--b\n"
      "Content-Type: message/delivery-status\n\nx\n--b--",
      false},
