@@ -163,7 +163,8 @@ static int64_t believable_time(int64_t received_at, int64_t now)
                                                                                         : now;
 }
 
-/* The spool goes; the leftover is the delivery's file now. */
+/* The spool's name goes; the leftover is the delivery's file now. The spool stays open: the caller may
+ * have a parser over it. */
 static bool continue_with(struct delivery *delivery, struct pending_file *leftover,
                           struct error *err)
 {
@@ -172,7 +173,7 @@ static bool continue_with(struct delivery *delivery, struct pending_file *leftov
 
     unlinkat(delivery->pending_dir, spool->name, 0);
     g_ptr_array_index(delivery->contents, 0) = leftover;
-    pending_file_free(spool);
+    delivery->retired = spool;
     return pending_file_measure(leftover, size_crlf, err);
 }
 
@@ -438,15 +439,23 @@ static void sweep_now_and_then(struct delivery *delivery)
         store_sweep_rows(delivery->store, false, &counts, &ignored);
 }
 
+/* A commit that failed may be tried again with another plan. */
+static void start_afresh(struct delivery *delivery)
+{
+    g_ptr_array_set_size(delivery->targets, 0);
+    g_clear_pointer(&delivery->earlier, g_ptr_array_unref);
+    /* what the last one could not take back is to be found like an earlier try's */
+    delivery->resumed |= delivery->keep_witness;
+    delivery->keep_witness = false;
+}
+
 bool delivery_commit(struct delivery *delivery, const struct delivery_plan *plan,
                      struct delivery_result *ret_result, struct error *err)
 {
-    struct delivery_result result = {
-        .stored = g_ptr_array_new_with_free_func(stored_free),
-        .notes = g_ptr_array_ref(delivery->notes),
-    };
+    struct delivery_result result = {.stored = g_ptr_array_new_with_free_func(stored_free)};
 
     error_clear(err);
+    start_afresh(delivery);
 
     enum rows_outcome outcome = prepare(delivery, plan, err);
 
@@ -468,6 +477,8 @@ bool delivery_commit(struct delivery *delivery, const struct delivery_plan *plan
     }
     if (delivery->committed)
         sweep_now_and_then(delivery);
+    result.notes = g_steal_pointer(&delivery->notes);
+    delivery->notes = g_ptr_array_new_with_free_func(g_free);
     *ret_result = result;
     return delivery->committed;
 }
@@ -495,6 +506,7 @@ void delivery_free(struct delivery *delivery)
         abandon(delivery);
     g_ptr_array_unref(delivery->targets);
     g_clear_pointer(&delivery->earlier, g_ptr_array_unref);
+    pending_file_free(delivery->retired);
     g_ptr_array_unref(delivery->contents); /* closes, and so unlocks, last */
     g_ptr_array_unref(delivery->notes);
     close(delivery->pending_dir);

@@ -226,7 +226,8 @@ bool mailbox_name_from_dir(const char *dir, char **ret_mailbox)
     struct error ignored;
     g_autofree char *canonical = NULL;
 
-    if (!mailbox_name_canonical(name, &canonical, &ignored) || strcmp(canonical, name) != 0)
+    if (!mailbox_name_canonical(name, &canonical, &ignored) || strcmp(canonical, name) != 0 ||
+        mailbox_is_inbox(name))
         return false;
     *ret_mailbox = g_steal_pointer(&name);
     return true;

@@ -52,6 +52,7 @@ struct delivery {
     const struct mail_format *format;
     int pending_dir;
     GPtrArray *contents;    /* struct pending_file; [0] is the message as spooled */
+    struct pending_file *retired; /* the spool whose place a leftover took; or NULL */
     char key[PENDING_KEY_DIGITS + 1];
     bool keyed;             /* a retry can come: the caller gave the key */
     bool identified;

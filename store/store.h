@@ -167,8 +167,8 @@ bool delivery_begin(struct store *store, const struct store_user *user, struct d
                     struct error *err);
 
 /* The spool: write the message as it shall lie on disk (LF lines), from position 0. Owned by the
- * delivery; readable too (mmap, pread). After delivery_identify it must not be written any more, and
- * must be asked for again: a resumed delivery goes on with the earlier file. */
+ * delivery, and readable until its end (mmap, pread). After delivery_identify it must not be written
+ * any more; a resumed delivery goes on with the earlier file, of the same content. */
 int delivery_fd(const struct delivery *delivery);
 
 /* What the caller knows of what it spooled. */
@@ -197,7 +197,7 @@ bool delivery_new_content(struct delivery *delivery, int *ret_fd, unsigned *ret_
                           struct error *err);
 
 /* All or nothing. @ret_result is filled on success, and with notes on failure: clear it always. Over
- * quota: ERROR_QUOTA or ERROR_QUOTA_DEFER. */
+ * quota: ERROR_QUOTA or ERROR_QUOTA_DEFER. After a failure it may be called again with another plan. */
 bool delivery_commit(struct delivery *delivery, const struct delivery_plan *plan,
                      struct delivery_result *ret_result, struct error *err);
 
