@@ -14,6 +14,8 @@ const struct command commands[] = {
     {"deliver", "deliver files by hand, or tell what would be done", cmd_deliver},
     {"search", "find messages by their header rows", cmd_search},
     {"contacts", "a user's address book", cmd_contacts},
+    {"doctor", "what is wrong with this set-up, and what to do", cmd_doctor},
+    {"stats", "how much lies in the store", cmd_stats},
     {"config", "print the configuration in force", cmd_config},
     {NULL, NULL, NULL},
 };
