@@ -375,6 +375,7 @@ int cmd_search(int argc, char **argv, struct config *config)
     struct error err = { 0 };
     bool only_words = false;
 
+    optind = 1; /* main leaves 0, "start anew", but words are looked at here before getopt is asked */
     /* behind the first word "-word" is part of the query, "--limit" still an option */
     while (optind < argc) {
         const char *word = argv[optind];
