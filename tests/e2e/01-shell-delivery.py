@@ -54,10 +54,14 @@ def story(s):
     s.vmail("user", "disable", "carol@example.com")
     s.deliver(message("x"), "carol@example.com", status=67)
 
-    s.step("wrong usage is 64; no message at all is 75")
-    s.run("vmail-lda", status=64)
-    s.run("vmail-lda", "--no-such-option", status=64)
+    s.step("a slip in master.cf bounces nobody's mail: wrong usage is 75, as is no message at all")
+    for words in ((), ("--no-such-option",), ("-d",), ("-d", ALICE, "-o", "no_such_key=1")):
+        slip = s.run("vmail-lda", *words, status=75)
+        want(slip.err.startswith("4.3.5 "), "the code of a broken configuration", slip)
     s.deliver(b"", ALICE, status=75)
+    s.step("a person who makes it on a terminal is told by 64 and how it is used")
+    typed = s.run("script", "-qec", s.path("bin/vmail-lda"), "/dev/null", status=64)
+    want("usage: vmail-lda" in typed.out, "the usage", typed)
 
     s.step("a database that cannot be opened is 75: the mail stays with Postfix")
     away = s.deliver(message("x"), ALICE, "-o", "database=sqlite:/nonexistent/vmail.db", status=75)
