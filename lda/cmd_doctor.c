@@ -343,7 +343,7 @@ static void check_home(struct doctor *doctor, struct store *store, const struct 
 
 static void report_sweep(struct doctor *doctor, const struct store_sweep_counts *counts)
 {
-    int64_t files = counts->spools + counts->finished + counts->taken_back;
+    int64_t files = counts->spools + counts->finished + counts->given_up;
     int64_t rows = counts->keys + counts->replies + counts->duplicates;
     const char *done = doctor->repair ? "removed" : "vmail doctor --repair removes them";
 
