@@ -21,9 +21,8 @@ if header :contains "subject" "중요한 공지" {
 
 def fetch(dovecot):
     """What doveadm says about every message: a list of dicts."""
-    text = dovecot.doveadm("-f", "json", "fetch", "-u", ALICE,
-                           "mailbox flags hdr.message-id size.physical size.virtual body",
-                           "mailbox", "*", "all")
+    text = dovecot.doveadm("fetch", "mailbox flags hdr.message-id size.physical size.virtual body",
+                           "mailbox", "*", "all", user=ALICE, output="json")
     return json.loads(text)
 
 

@@ -21,7 +21,7 @@ def story(s):
 
     def counted():
         """(KiB, messages) that Dovecot says are used."""
-        lines = dovecot.doveadm("-f", "tab", "quota", "get", user=ALICE).splitlines()[1:]
+        lines = dovecot.doveadm("quota", "get", user=ALICE, output="tab").splitlines()[1:]
         used = {line.split("\t")[1]: int(line.split("\t")[2]) for line in lines}
         return used["STORAGE"], used["MESSAGE"]
 

@@ -414,15 +414,13 @@ service managesieve-login {
         except OSError:
             return False
 
-    def doveadm(self, *words, user=None):
-        """Standard output of a doveadm command, as text."""
-        command = ["/usr/bin/doveadm", "-c", self.config, *words[:1]]
-        if words[0] == "mailbox" or words[0] == "quota":
-            command.append(words[1])
-            words = words[1:]
-        if user:
-            command += ["-u", user]
-        command += words[1:]
+    def doveadm(self, *words, user=None, output=None):
+        """Standard output of a doveadm command, as text; @output: its form, "tab" or "json"."""
+        command = ["/usr/bin/doveadm", "-c", self.config]
+        if output:
+            command += ["-f", output]
+        verb = 2 if words[0] in ("mailbox", "quota") else 1  # "mailbox list" is one command
+        command += [*words[:verb], *(("-u", user) if user else ()), *words[verb:]]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=PATIENCE, check=False)
         errors = done.stderr.decode("utf-8", "replace")
