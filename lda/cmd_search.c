@@ -377,8 +377,8 @@ int cmd_search(int argc, char **argv, struct config *config)
 
     optind = 1; /* main leaves 0, "start anew", but words are looked at here before getopt is asked */
     /* behind the first word "-word" is part of the query, "--limit" still an option */
-    while (optind < argc) {
-        const char *word = argv[optind];
+    for (int at; (at = MAX(optind, 1)) < argc;) {
+        const char *word = argv[at];
         bool is_option = word[0] == '-' && word[1] && (query->len == 0 || word[1] == '-');
 
         if (!only_words && is_option && strcmp(word, "--") != 0) {
@@ -386,7 +386,7 @@ int cmd_search(int argc, char **argv, struct config *config)
                 return command_usage(usage);
             continue;
         }
-        optind++;
+        optind = at + 1;
         if (!only_words && strcmp(word, "--") == 0)
             only_words = true;
         else

@@ -1,0 +1,347 @@
+#include "store/sync_events.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <glib.h>
+
+#include "lda/base/cleanup.h"
+#include "lda/base/path.h"
+#include "store/scan.h"
+
+/* What a watched directory is to a Maildir. */
+enum place_kind {
+    PLACE_OTHER,    /* nothing of ours (fanotify sees the whole file system) */
+    PLACE_HOME,     /* a home: folders come and go, INBOX's dovecot-keywords */
+    PLACE_FOLDER,   /* ".X": its dovecot-keywords, cur and new */
+    PLACE_MESSAGES, /* cur or new */
+};
+
+struct place {
+    enum place_kind kind;
+    int64_t id;
+    char *dir;      /* "." or ".X"; NULL for OTHER */
+};
+
+struct sync_events {
+    int fd;
+    int root;           /* fanotify: descriptor on the file system, for handles */
+    bool fanotify;
+    GHashTable *homes;  /* path → id */
+    GHashTable *places; /* inotify: wd (as pointer) → place; fanotify: handle (GBytes) → place */
+};
+
+#define INOTIFY_MASK (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
+#define FANOTIFY_MASK                                                                              \
+    (FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO | FAN_ONDIR)
+/* Handles remembered: more and we start over. */
+#define PLACES_MAX 100000
+
+static void place_free(gpointer data)
+{
+    struct place *place = data;
+
+    g_free(place->dir);
+    g_free(place);
+}
+
+static struct place *place_new(enum place_kind kind, int64_t id, const char *dir)
+{
+    struct place *place = g_new0(struct place, 1);
+
+    place->kind = kind;
+    place->id = id;
+    place->dir = g_strdup(dir);
+    return place;
+}
+
+static bool open_fanotify(struct sync_events *events, const char *root)
+{
+    AUTO_FD fd = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK | FAN_REPORT_DFID_NAME,
+                               O_RDONLY | O_CLOEXEC);
+    AUTO_FD root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || root_fd < 0 ||
+        fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FANOTIFY_MASK, root_fd, NULL) != 0)
+        return false;
+    events->fd = fd_steal(&fd);
+    events->root = fd_steal(&root_fd);
+    events->fanotify = true;
+    events->places = g_hash_table_new_full(g_bytes_hash, g_bytes_equal,
+                                           (GDestroyNotify)g_bytes_unref, place_free);
+    return true;
+}
+
+struct sync_events *sync_events_open(const char *root, bool fanotify, struct error *err)
+{
+    struct sync_events *events = g_new0(struct sync_events, 1);
+
+    events->fd = events->root = -1;
+    events->homes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    if (fanotify && open_fanotify(events, root))
+        return events;
+    events->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (events->fd < 0) {
+        error_set_errno(err, ERROR_TEMPORARY, errno, "cannot start inotify");
+        sync_events_close(events);
+        return NULL;
+    }
+    events->places = g_hash_table_new_full(NULL, NULL, NULL, place_free);
+    return events;
+}
+
+void sync_events_close(struct sync_events *events)
+{
+    if (!events)
+        return;
+    if (events->fd >= 0)
+        close(events->fd);
+    if (events->root >= 0)
+        close(events->root);
+    g_hash_table_unref(events->homes);
+    if (events->places)
+        g_hash_table_unref(events->places);
+    g_free(events);
+}
+
+const char *sync_events_kind(const struct sync_events *events)
+{
+    return events->fanotify ? "fanotify" : "inotify";
+}
+
+int sync_events_fd(const struct sync_events *events)
+{
+    return events->fd;
+}
+
+/* ------------------------------------------------------------------ inotify */
+
+/* Watches the directory @path below @home, reached without following a link. One that is not there
+ * (yet) is passed by. */
+static bool watch_directory(struct sync_events *events, int home, const char *path,
+                            enum place_kind kind, int64_t id, const char *dir, struct error *err)
+{
+    AUTO_FD fd = path_open_dir(home, path, err);
+    g_autofree char *link = NULL;
+    int watch;
+
+    if (fd < 0) {
+        if (err->code != ENOENT && err->code != ENOTDIR && err->code != ELOOP)
+            return false;
+        error_clear(err);
+        return true;
+    }
+    link = g_strdup_printf("/proc/self/fd/%d", fd);
+    watch = inotify_add_watch(events->fd, link, INOTIFY_MASK);
+    if (watch < 0) {
+        if (errno == ENOSPC)
+            error_set(err, ERROR_CONFIG,
+                      "no more inotify watches: raise fs.inotify.max_user_watches (sysctl)");
+        else
+            error_set_errno(err, ERROR_TEMPORARY, errno, "cannot watch %s", path);
+        return false;
+    }
+    g_hash_table_replace(events->places, GINT_TO_POINTER(watch), place_new(kind, id, dir));
+    return true;
+}
+
+static bool watch_folder(struct sync_events *events, int home, int64_t id, const char *dir,
+                         struct error *err)
+{
+    g_autofree char *cur = g_strconcat(dir, "/cur", NULL), *new = g_strconcat(dir, "/new", NULL);
+
+    return (strcmp(dir, ".") == 0 ||
+            watch_directory(events, home, dir, PLACE_FOLDER, id, dir, err)) &&
+           watch_directory(events, home, new, PLACE_MESSAGES, id, dir, err) &&
+           watch_directory(events, home, cur, PLACE_MESSAGES, id, dir, err);
+}
+
+bool sync_events_add_home(struct sync_events *events, int64_t id, int fd, const char *path,
+                          struct error *err)
+{
+    g_autoptr(GPtrArray) folders = NULL;
+    int64_t *own_id = g_new(int64_t, 1);
+
+    *own_id = id;
+    g_hash_table_replace(events->homes, g_strdup(path), own_id);
+    if (events->fanotify)
+        return true;
+    /* the home first: a folder made from here on is an event */
+    if (!watch_directory(events, fd, ".", PLACE_HOME, id, ".", err) ||
+        !watch_folder(events, fd, id, ".", err) || !scan_folders(fd, &folders, err))
+        return false;
+    for (guint i = 0; i < folders->len; i++) {
+        const struct scan_folder *folder = folders->pdata[i];
+
+        if (strcmp(folder->dir, ".") != 0 && !watch_folder(events, fd, id, folder->dir, err))
+            return false;
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------ meaning */
+
+/* @name changed in @place: who must look where? */
+static void tell(const struct place *place, const char *name, bool is_dir, sync_changed *changed,
+                 void *ctx)
+{
+    switch (place->kind) {
+    case PLACE_OTHER:
+        return;
+    case PLACE_MESSAGES:
+        if (!is_dir)
+            changed(ctx, place->id, place->dir);
+        return;
+    case PLACE_HOME:
+        if (strcmp(name, "dovecot-keywords") == 0)
+            changed(ctx, place->id, ".");
+        else if (is_dir && (name[0] == '.' || strcmp(name, "cur") == 0 || strcmp(name, "new") == 0))
+            changed(ctx, place->id, NULL);
+        return;
+    case PLACE_FOLDER:
+        if (is_dir && (strcmp(name, "cur") == 0 || strcmp(name, "new") == 0))
+            changed(ctx, place->id, NULL);
+        else if (strcmp(name, "dovecot-keywords") == 0)
+            changed(ctx, place->id, place->dir);
+        return;
+    }
+}
+
+static void read_inotify(struct sync_events *events, const char *buffer, size_t length,
+                         sync_changed *changed, void *ctx, bool *overflow)
+{
+    for (size_t at = 0; at + sizeof(struct inotify_event) <= length;) {
+        const struct inotify_event *event = (const void *)(buffer + at);
+        const struct place *place =
+            g_hash_table_lookup(events->places, GINT_TO_POINTER(event->wd));
+
+        at += sizeof *event + event->len;
+        if (event->mask & IN_Q_OVERFLOW)
+            *overflow = true;
+        else if (event->mask & IN_IGNORED)
+            g_hash_table_remove(events->places, GINT_TO_POINTER(event->wd));
+        else if (place && event->len > 0)
+            tell(place, event->name, event->mask & IN_ISDIR, changed, ctx);
+    }
+}
+
+/* ------------------------------------------------------------------ fanotify */
+
+/* What the directory at @path is. */
+static struct place *place_of_path(const struct sync_events *events, const char *path)
+{
+    g_autofree char *folder = NULL, *home = NULL, *folder_name = NULL;
+    g_autofree char *base = g_path_get_basename(path);
+    const int64_t *id = g_hash_table_lookup(events->homes, path);
+    bool messages = strcmp(base, "cur") == 0 || strcmp(base, "new") == 0;
+
+    if (id)
+        return place_new(PLACE_HOME, *id, ".");
+    folder = messages ? g_path_get_dirname(path) : g_strdup(path);
+    id = g_hash_table_lookup(events->homes, folder);
+    if (id && messages)
+        return place_new(PLACE_MESSAGES, *id, ".");
+    folder_name = g_path_get_basename(folder);
+    home = g_path_get_dirname(folder);
+    id = folder_name[0] == '.' ? g_hash_table_lookup(events->homes, home) : NULL;
+    if (!id)
+        return place_new(PLACE_OTHER, 0, NULL);
+    return place_new(messages ? PLACE_MESSAGES : PLACE_FOLDER, *id, folder_name);
+}
+
+/* The directory behind a handle; NULL: it is gone. */
+static const struct place *place_of_handle(struct sync_events *events, struct file_handle *handle)
+{
+    size_t size = sizeof *handle + handle->handle_bytes;
+    g_autoptr(GBytes) key = g_bytes_new(handle, size);
+    struct place *place = g_hash_table_lookup(events->places, key);
+    char path[PATH_MAX + 1];
+    g_autofree char *link = NULL;
+    AUTO_FD fd = -1;
+    ssize_t length;
+
+    if (place)
+        return place;
+    fd = open_by_handle_at(events->root, handle, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return NULL;
+    link = g_strdup_printf("/proc/self/fd/%d", fd);
+    length = readlink(link, path, PATH_MAX);
+    if (length <= 0)
+        return NULL;
+    path[length] = 0;
+    place = place_of_path(events, path);
+    if (g_hash_table_size(events->places) >= PLACES_MAX)
+        g_hash_table_remove_all(events->places);
+    g_hash_table_replace(events->places, g_bytes_ref(key), place);
+    return place;
+}
+
+static void read_fanotify_event(struct sync_events *events,
+                                const struct fanotify_event_metadata *event,
+                                sync_changed *changed, void *ctx)
+{
+    const struct fanotify_event_info_fid *info = (const void *)(event + 1);
+    struct file_handle *handle = (void *)(guintptr)info->handle;
+    bool is_dir = event->mask & FAN_ONDIR;
+    const struct place *place;
+
+    if (event->event_len < sizeof *event + sizeof *info ||
+        info->hdr.info_type != FAN_EVENT_INFO_TYPE_DFID_NAME)
+        return;
+    place = place_of_handle(events, handle);
+    if (place)
+        tell(place, (const char *)handle->f_handle + handle->handle_bytes, is_dir, changed, ctx);
+    /* a directory that was renamed has the same handle and another meaning */
+    if (is_dir && event->mask & (FAN_MOVED_FROM | FAN_MOVED_TO | FAN_DELETE))
+        g_hash_table_remove_all(events->places);
+}
+
+static void read_fanotify(struct sync_events *events, const char *buffer, size_t length,
+                          sync_changed *changed, void *ctx, bool *overflow)
+{
+    const struct fanotify_event_metadata *event = (const void *)buffer;
+    ssize_t left = (ssize_t)length;
+
+    for (; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left)) {
+        if (event->fd >= 0)
+            close(event->fd);
+        if (event->mask & FAN_Q_OVERFLOW)
+            *overflow = true;
+        else if (event->vers == FANOTIFY_METADATA_VERSION)
+            read_fanotify_event(events, event, changed, ctx);
+    }
+}
+
+bool sync_events_read(struct sync_events *events, sync_changed *changed, void *ctx,
+                      bool *ret_overflow, struct error *err)
+{
+    char buffer[65536] __attribute__((aligned(8)));
+    bool overflow = false;
+
+    for (;;) {
+        ssize_t length = read(events->fd, buffer, sizeof buffer);
+
+        if (length < 0 && errno == EINTR)
+            continue;
+        if (length < 0 && errno == EAGAIN)
+            break;
+        if (length <= 0) {
+            error_set_errno(err, ERROR_TEMPORARY, errno, "cannot read events of %s",
+                            sync_events_kind(events));
+            return false;
+        }
+        if (events->fanotify)
+            read_fanotify(events, buffer, (size_t)length, changed, ctx, &overflow);
+        else
+            read_inotify(events, buffer, (size_t)length, changed, ctx, &overflow);
+    }
+    *ret_overflow = overflow;
+    return true;
+}
