@@ -420,7 +420,7 @@ int cmd_doctor(int argc, char **argv, struct config *config)
     struct doctor doctor = {.config = config};
     int option;
 
-    while ((option = getopt_long(argc, argv, "u:", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "qu:", long_options, NULL)) != -1) {
         if (option == 'u')
             doctor.only_user = optarg;
         else if (option == 'r')

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "lda/base/exit_status.h"
 #include "lda/command.h"
@@ -84,8 +85,15 @@ int main(int argc, char **argv)
         const struct command *command = next < argc ? find_command(argv[next]) : NULL;
 
         if (command != NULL) {
+            bool help = next + 1 < argc && strcmp(argv[next + 1], "--help") == 0;
+
+            if (help) { /* every command answers a wrong option with its usage */
+                opterr = 0;
+                dup2(STDOUT_FILENO, STDERR_FILENO);
+            }
             optind = 0;
             status = command->run(argc - next, argv + next, config);
+            status = help ? EX_OK : status;
         } else {
             if (next < argc)
                 fprintf(stderr, "vmail: there is no command '%s'\n\n", argv[next]);
