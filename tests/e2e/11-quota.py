@@ -27,7 +27,7 @@ def story(s):
 
     def on_disk():
         files = messages(s.home(ALICE))
-        return sum(os.path.getsize(m.path) for m in files) // 1024, len(files)
+        return (sum(os.path.getsize(m.path) for m in files) + 1023) // 1024, len(files)
 
     def agree(when):
         s.step("Dovecot's count is what lies there " + when)
