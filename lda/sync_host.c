@@ -67,10 +67,13 @@ static bool make_row(void *ctx, int fd, const char *name, struct header_row **re
     return true;
 }
 
+/* One use a message, however often it names the address. */
 static bool note_address(struct db *db, int64_t user_id, const struct address *address,
-                         const struct header_row *row, struct error *err)
+                         const struct header_row *row, GHashTable *seen, struct error *err)
 {
-    if (!address->valid ||
+    g_autofree char *key = address->valid ? contacts_fold_address(address->full) : NULL;
+
+    if (!key || !g_hash_table_add(seen, g_steal_pointer(&key)) ||
         contacts_note_use(db, user_id, address->name, address->full, "sent", row->date, err))
         return true;
     if (err->kind != ERROR_USAGE)
@@ -83,13 +86,14 @@ static bool sent(void *ctx, struct db *db, int64_t user_id, const struct header_
                  struct error *err)
 {
     struct syncer *syncer = ctx;
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
     for (size_t i = 0; i < G_N_ELEMENTS(recipient_fields); i++) {
         AUTO_ADDRESS_LIST list = address_list_parse(syncer->recipients[i]->str, RECIPIENTS_MAX,
                                                     (const char *const *)syncer->charsets);
 
         for (size_t k = 0; k < list->count; k++)
-            if (!note_address(db, user_id, &list->items[k], row, err))
+            if (!note_address(db, user_id, &list->items[k], row, seen, err))
                 return false;
     }
     return true;

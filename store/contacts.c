@@ -719,7 +719,7 @@ static bool split_words(const char *text, GArray **ret_words, struct error *err)
     g_auto(GStrv) parts = NULL;
 
     if (strlen(text) > WORDS_MAX || !g_utf8_validate(text, -1, NULL)) {
-        error_set(err, ERROR_USAGE, "contacts: the words are longer than %d bytes or not UTF-8",
+        error_set(err, ERROR_USAGE, "the words are longer than %d bytes or not UTF-8",
                   WORDS_MAX);
         return false;
     }

@@ -361,7 +361,7 @@ static bool page_key_parse(const char *text, struct page_key *ret_key, struct er
             return true;
         }
     }
-    error_set(err, ERROR_USAGE, "search: \"%s\" is not the key of a page", text);
+    error_set(err, ERROR_USAGE, "\"%s\" is not the key of a page", text);
     return false;
 }
 
@@ -599,7 +599,7 @@ bool search_run(struct db *db, int64_t user_id, const struct query *query,
     int limit;
 
     if (options->limit < 1 || options->limit > LIMIT_MAX) {
-        error_set(err, ERROR_USAGE, "search: a page has 1 to %d messages, not %d", LIMIT_MAX,
+        error_set(err, ERROR_USAGE, "a page has 1 to %d messages, not %d", LIMIT_MAX,
                   options->limit);
         return false;
     }

@@ -99,7 +99,7 @@ static long position_of(const struct parser *parser, const char *at)
 
 static void fail(const struct parser *parser, const char *at, const char *what)
 {
-    error_set(parser->err, ERROR_USAGE, "search, at character %ld: %s", position_of(parser, at),
+    error_set(parser->err, ERROR_USAGE, "at character %ld of the query: %s", position_of(parser, at),
               what);
 }
 
@@ -466,16 +466,16 @@ bool query_parse(const char *text, size_t length, int64_t now, int utc_offset,
     const char *bad;
 
     if (length > QUERY_TEXT_MAX) {
-        error_set(err, ERROR_USAGE, "search: %zu bytes are too long, at most %d", length,
+        error_set(err, ERROR_USAGE, "the query is too long: %zu bytes, at most %d", length,
                   QUERY_TEXT_MAX);
         return false;
     }
     if (memchr(text, 0, length)) {
-        error_set(err, ERROR_USAGE, "search: holds a NUL");
+        error_set(err, ERROR_USAGE, "the query holds a NUL");
         return false;
     }
     if (!g_utf8_validate(text, (gssize)length, &bad)) {
-        error_set(err, ERROR_USAGE, "search: byte %zu is not valid UTF-8",
+        error_set(err, ERROR_USAGE, "byte %zu of the query is not valid UTF-8",
                   (size_t)(bad - text) + 1);
         return false;
     }

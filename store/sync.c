@@ -254,16 +254,18 @@ static bool load_rows(struct sync *sync, const char *mailbox, GHashTable **ret_r
     return true;
 }
 
-/* Compares \Seen by the rule of sync.h. *@ret_carry: the row's state goes into the file, later. */
+/* Compares \Seen by the rule of sync.h. *@ret_changed becomes true when the row's state changes;
+ * *@ret_carry: it goes into the file, later. */
 static bool compare_seen(struct folder_pass *pass, const struct scan_file *file,
-                         struct known_row *row, struct carry **ret_carry, struct error *err)
+                         struct known_row *row, bool *ret_changed, struct carry **ret_carry,
+                         struct error *err)
 {
     struct sync *sync = pass->sync;
     bool seen = strchr(file->flags, 'S') != NULL;
     struct carry *carry;
 
     if (seen != row->file_is_read) {
-        sync->counts->flagged += row->is_read != seen;
+        *ret_changed = *ret_changed || row->is_read != seen;
         row->is_read = row->file_is_read = seen;
         return queue_seen(sync, row, err);
     }
@@ -318,17 +320,18 @@ static bool on_file(const struct scan_file *file, void *ctx, struct error *err)
         g_ptr_array_add(sync->unknown, unknown_file_new(pass, file, NULL, flags));
     } else {
         struct carry *carry = NULL;
+        bool changed = strcmp(row->flags, flags) != 0;
 
         row->found = true;
-        if (strcmp(row->flags, flags) != 0) {
-            sync->counts->flagged++;
+        if (changed) {
             g_free(row->flags);
             row->flags = g_strdup(flags);
             if (!queue_flags(sync, row, err))
                 return false;
         }
-        if (!compare_seen(pass, file, row, &carry, err))
+        if (!compare_seen(pass, file, row, &changed, &carry, err))
             return false;
+        sync->counts->flagged += changed;
         if (sync->options->rebuild && !sync->options->check_only) {
             struct unknown_file *unknown = unknown_file_new(pass, file, row, flags);
 

@@ -91,10 +91,10 @@ static void test_good(void **state)
 static const struct {
     const char *text, *want; /* part of the sentence */
 } bad[] = {
-    { "\"abc", "character 1: the quote" },
-    { "김 \"abc", "character 3: the quote" },
-    { "(a", "character 1: the parenthesis (" },
-    { "a)", "character 2: the parenthesis )" },
+    { "\"abc", "character 1 of the query: the quote" },
+    { "김 \"abc", "character 3 of the query: the quote" },
+    { "(a", "character 1 of the query: the parenthesis (" },
+    { "a)", "character 2 of the query: the parenthesis )" },
     { "from:", "nothing stands behind" },
     { "in: ", "nothing stands behind" },
     { "or a", "nothing stands before" },
