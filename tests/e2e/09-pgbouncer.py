@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from lib.maildir import check_rows, leftovers, rows_of
 from lib.mails import message
 from lib.servers import PgBouncer, Postgres
-from lib.story import run, want, want_equal
+from lib.story import run, until, want, want_equal
 
 ALICE = "alice@example.com"
 COUNT = 60
@@ -43,9 +43,8 @@ def story(s):
     deliver(COUNT + 1, status=75)
     postgres.start()
     s.configure(database=bouncer.uri, database_timeout="60s")
-    for _ in range(20):  # PgBouncer waits a while before it tries its server again
-        if deliver(COUNT + 1, status=None).status == 0:
-            break
+    # PgBouncer waits a while (server_login_retry, 15 s) before it tries its server again
+    until(lambda: deliver(COUNT + 1, status=None).status == 0, "the retry is delivered", pause=1)
     deliver(COUNT + 1)
     s.configure(database=postgres.uri)
     want_equal([r["subject"] for r in rows_of(s, ALICE)].count("pooled %d" % (COUNT + 1)), 1,
