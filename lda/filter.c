@@ -109,6 +109,9 @@ static void add_diagnostics(struct filter *filter, const struct script *script,
     for (guint i = 0; i < diagnostics->items->len; i++) {
         const struct sieve_diagnostic *item = diagnostics->items->pdata[i];
 
+        /* "the folder does not exist yet" is no news for every mail; explain tells it */
+        if (item->warning && !filter->options.trace)
+            continue;
         add_note(filter, script->global,
                  g_strdup_printf("sieve: %s: line %u: %s: %s",
                                  item->script == NULL ? script->name : item->script, item->line,
