@@ -1,0 +1,85 @@
+/*
+ * extracttext: the text of the current part into a variable.
+ *
+ * RFC 5703, section 7. Status: complete. Needs variables and foreverypart.
+ *
+ * Modifiers of `set` may stand at it. What is no text gives the empty string.
+ */
+#include <string.h>
+
+#include "lda/mail/charset.h"
+#include "lda/mail/message.h"
+
+#include "sieve/ext/foreverypart.h"
+#include "sieve/ext/modifiers.h"
+#include "sieve/sieve-internal.h"
+
+static bool check_extracttext(struct sieve_compiler *compiler, struct sieve_node *node)
+{
+    if (!sieve_has(compiler, "variables") || !sieve_has(compiler, "foreverypart")) {
+        sieve_error(compiler, node,
+            "extracttext needs 'require [\"variables\", \"foreverypart\"];' at the top of the "
+            "script");
+        return false;
+    }
+    if (sieve_enclosing(compiler, "foreverypart") == NULL) {
+        sieve_error(compiler, node, "extracttext can only stand inside of a foreverypart loop");
+        return false;
+    }
+    node->data = sieve_variable_bind(compiler, node->args[0]);
+    return node->data != NULL;
+}
+
+/* The part's text with CRLF, at most as many characters as :first says. */
+static bool part_text(struct sieve_run *run, const struct sieve_node *node,
+    struct message_part *part, struct sieve_string *ret_text)
+{
+    const struct sieve_bound_tag *first = sieve_node_tag(node, "first");
+    g_autofree char *text = NULL;
+    struct error err;
+
+    *ret_text = (struct sieve_string){"", 0};
+    if (part == NULL || strcmp(message_part_type(part), "text") != 0)
+        return true;
+    if (!message_part_text(part, run->options->limits.max_variable_size, &text, &err)) {
+        sieve_fail(run, node, "cannot read a part of the message: %s", err.text);
+        return false;
+    }
+    struct sieve_string raw = {text, strlen(text)};
+    struct sieve_string crlf = sieve_text_crlf(run->arena, &raw);
+    if (first != NULL)
+        crlf.length = charset_cut(crlf.data, (size_t)MIN(sieve_tag_number(first), SIZE_MAX));
+    ret_text->data = arena_memdup(run->arena, crlf.data, crlf.length);
+    ret_text->length = crlf.length;
+    return true;
+}
+
+static enum sieve_status run_extracttext(struct sieve_run *run, const struct sieve_node *node)
+{
+    struct message_part *part;
+    struct sieve_string text;
+
+    if (!foreverypart_current(run, node, &part) || !part_text(run, node, part, &text))
+        return SIEVE_ERROR;
+    if (!sieve_work(run, node, text.length) || !modifiers_apply(run, node, &text))
+        return SIEVE_ERROR;
+    return sieve_variable_set(run, node, node->data, &text);
+}
+
+static const struct sieve_tag own_tags[] = {
+    {.name = "first", .argument = "n"},
+    {NULL},
+};
+
+static const struct sieve_word words[] = {
+    {.name = "extracttext", .flags = SIEVE_WORD_MODIFIERS, .args = "s", .tags = own_tags, .check = check_extracttext,
+        .run = run_extracttext, .arg_names = "varname"},
+    {NULL},
+};
+
+const struct sieve_extension sieve_ext_extracttext = {
+    .name = "extracttext",
+    .rfc = "RFC 5703",
+    .status = "complete",
+    .words = words,
+};
