@@ -9,6 +9,9 @@
  *            arguments and tags, then calls word->check and tag->check.
  *   run:     eval.c walks the nodes and calls word->run.
  *
+ * Line ends: strings in scripts have CRLF, as RFC 5228 2.4.2 wants; a value taken from a body must be
+ * given to a match with CRLF too. What actions hand out has LF (sieve_text_lf).
+ *
  * Strings have a length and may hold NUL; they are NUL-terminated as well. Everything a run makes
  * lives in run->arena, everything a compile makes in compiler->arena: nothing is freed by hand.
  */
@@ -131,6 +134,8 @@ enum sieve_word_flags {
     SIEVE_WORD_ADDRESS_PART = 1 << 6, /* takes :all, :localpart, :domain and those of extensions */
     SIEVE_WORD_REQUIRE = 1 << 7,    /* only before all other commands (require) */
     SIEVE_WORD_CONTROL = 1 << 8,    /* stop and the like: what follows in the block never runs */
+    SIEVE_WORD_MODIFIERS = 1 << 9,  /* takes the modifiers of `set` as tags (ext/modifiers.h) */
+    SIEVE_WORD_BRANCH = 1 << 9,     /* runs only when the command before it said FALSE (else) */
 };
 
 /* A command or a test. */
@@ -147,6 +152,7 @@ struct sieve_word {
      * sieve_error; return false to say that errors were reported (nothing more). May be NULL. */
     bool (*check)(struct sieve_compiler *compiler, struct sieve_node *node);
     enum sieve_status (*run)(struct sieve_run *run, const struct sieve_node *node);
+    const char *arg_names;          /* for messages: "header names,key list"; or NULL */
 };
 
 enum sieve_tag_flags {
@@ -234,8 +240,8 @@ struct sieve_namespace {
         const struct sieve_string *value);
 };
 
-/* A modifier of `set` (RFC 5229 4.1). Tags of the word `set` must not list them: `set` finds them
- * through sieve_modifier_find. Highest precedence first. */
+/* A modifier of `set` (RFC 5229 4.1): a tag of the words with SIEVE_WORD_MODIFIERS; two of the same
+ * precedence cannot stand together. Highest precedence first. */
 struct sieve_modifier {
     const char *name;
     int precedence;
@@ -249,6 +255,8 @@ enum sieve_extension_flags {
     SIEVE_EXTENSION_IMPLICIT = 1 << 3,  /* on without require (comparator i;octet, …) */
     SIEVE_EXTENSION_GLOBAL_ONLY = 1 << 4, /* like SITE_ONLY, and only for scripts of the site */
     SIEVE_EXTENSION_DEPRECATED = 1 << 5, /* left out of the default list of capabilities */
+    SIEVE_EXTENSION_EVERY_ACTION = 1 << 6, /* on_action is called also where the script has it off:
+                                            * what an earlier script of the sequence began */
 };
 
 struct sieve_extension {
@@ -310,6 +318,10 @@ struct sieve_compiler {
     bool too_many;                      /* the bound on errors was hit: stop */
     struct sieve_node **enclosing;      /* commands around the present node, outermost first */
     size_t enclosing_count;
+    struct sieve_block *block;          /* the block being checked and the place in it */
+    size_t block_index;
+    struct sieve_compile_extra *extra;  /* script.h */
+    GHashTable *on;                     /* names of the extensions on in this unit (set) */
 };
 
 /* Report; both count as in options.limits.max_errors. Text without a final dot, names in ''. */
@@ -358,6 +370,9 @@ struct sieve_node *sieve_enclosing(const struct sieve_compiler *compiler, const 
  */
 struct sieve_variable *sieve_variable_bind(struct sieve_compiler *compiler,
     const struct sieve_arg *arg);
+/* The program-wide variable of that name, made at need; NULL: error reported. */
+struct sieve_variable *sieve_variable_global(struct sieve_compiler *compiler, const char *name,
+    unsigned line, unsigned column);
 /* Declares @name of the unit as the program-wide global variable of the same name (RFC 6609 3.4). */
 bool sieve_variable_declare_global(struct sieve_compiler *compiler, const char *name,
     unsigned line, unsigned column);
@@ -379,6 +394,8 @@ void *sieve_compile_state(struct sieve_compiler *compiler, const struct sieve_ex
 
 /* Is this a valid address (for redirect, :from, :addresses …)? */
 bool sieve_address_is_valid(const char *text);
+/* "local@domain" of `a@b` or `Name <a@b>` (one mailbox, ASCII address); NULL: not valid. */
+char *sieve_address_normalize(struct arena *arena, const char *text);
 /* A header field name, RFC 5322? */
 bool sieve_header_name_is_valid(const struct sieve_string *name);
 
@@ -398,7 +415,10 @@ struct sieve_run {
     struct sieve_engine_state *state;   /* eval.c's own */
     struct sieve_svtest *svtest;        /* the test runner's, else NULL */
     void *svtest_data;
+    const char *const *message_flags;   /* flags that the message has already (test runner), or NULL:
+                                         * what imap4flags begins with in each sequence state */
     bool tracing;
+    bool keeps_captures;                /* while set, matching leaves ${0}… as they are (body) */
 };
 
 /* Sets the runtime error with the node's place; always SIEVE_ERROR. */
@@ -406,6 +426,9 @@ enum sieve_status sieve_fail(struct sieve_run *run, const struct sieve_node *nod
     const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* A line for the user's log with the node's place: warnings, debug_log. */
 void sieve_log(struct sieve_run *run, const struct sieve_node *node, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same for what is wrong but does not end the script; the test runner counts it as an error. */
+void sieve_log_error(struct sieve_run *run, const struct sieve_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* A line of the trace, only when run->tracing. */
 void sieve_trace(struct sieve_run *run, const struct sieve_node *node, const char *format, ...)
@@ -502,12 +525,18 @@ struct sieve_match {
     struct sieve_list keys;
     size_t value_count;         /* values fed so far */
     void *data;                 /* the match type's */
+    struct sieve_string folded; /* the present value made ready for comparing; data NULL: not yet */
+    const uint32_t *map;        /* fold 2: for each folded byte, the offset of its character */
 };
 
 void sieve_match_begin(struct sieve_match *match, struct sieve_run *run,
     const struct sieve_node *node);
 enum sieve_status sieve_match_value(struct sieve_match *match, const struct sieve_string *value);
 enum sieve_status sieve_match_finish(struct sieve_match *match, enum sieve_status status);
+/* The same for a value whose folded form is known (@folded: SIEVE_FOLD… of the comparator, @map as
+ * sieve_fold gave it): spares folding a large one again for each test. */
+enum sieve_status sieve_match_folded(struct sieve_match *match, const struct sieve_string *value,
+    const struct sieve_string *folded, const uint32_t *map);
 /* All of @values, from begin to finish. */
 enum sieve_status sieve_match_values(struct sieve_run *run, const struct sieve_node *node,
     const struct sieve_values *values);
@@ -551,6 +580,10 @@ void sieve_duplicate_mark_add(struct sieve_run *run, const char *key, uint64_t s
 
 /* A NULL-terminated vector of C strings in the arena (NULs cut). */
 const char *const *sieve_list_strv(struct arena *arena, const struct sieve_list *list);
+/* A copy with LF for CRLF and valid UTF-8 without NUL: for what goes into actions. */
+const char *sieve_text_lf(struct arena *arena, const struct sieve_string *text);
+/* A copy with CRLF for every LF that has no CR before it. */
+struct sieve_string sieve_text_crlf(struct arena *arena, const struct sieve_string *text);
 /* Lower case ASCII copy. */
 char *sieve_ascii_lower(struct arena *arena, const char *text);
 /* The name of @candidates (NULL-terminated) nearest to @word, or NULL when none is near: for "did
