@@ -365,8 +365,8 @@ static bool step_through(struct db *db, sqlite3_stmt *statement, db_row_fn *row,
 static bool sqlite_exec(struct db *db, const char *sql, const struct db_value *values, size_t count,
                         db_row_fn *row, void *ctx, struct error *err)
 {
-    char *key;
-    sqlite3_stmt *statement;
+    char *key = NULL;
+    sqlite3_stmt *statement = NULL;
 
     if (!connected(db, err) || !prepare(db, sql, &key, &statement, err))
         return false;
