@@ -1,8 +1,8 @@
 """What an IMAP client sees."""
 import re
 
-from lib.maildir import decode_mailbox
-from lib.story import want_equal
+from lib.maildir import decode_mailbox, row_flags, rows_of
+from lib.story import until, want_equal
 
 
 def parse_flags(text):
@@ -30,3 +30,24 @@ def seen_by(client):
         want_equal(sum(isinstance(part, tuple) for part in answer), int(count),
                    "messages fetched from " + name)
     return sorted((box, mid, sorted(flags)) for box, mid, flags in found)
+
+
+def sync_until_rows_agree(s, user, client, when):
+    """Runs vmail sync until the rows of @user tell what @client sees, all messages and all flags;
+    returns it. More than one run may be needed: a file without a row is left for some seconds to the
+    delivery that may be about to write it."""
+    shown = []
+
+    def agree():
+        s.vmail("sync", "-u", user)
+        view = seen_by(client)
+        rows = sorted((r["mailbox"], r["message_id"], row_flags(r)) for r in rows_of(s, user))
+        shown[:] = [view, [v for v in view if v not in rows], [r for r in rows if r not in view]]
+        return view == rows
+    try:
+        until(agree, "rows agree", patience=30, pause=0.5)
+    except AssertionError:
+        want_equal((shown[1], shown[2]), ([], []),
+                   "%s: rows say what IMAP says (only in IMAP, only in rows)" % when)
+        raise
+    return shown[0]

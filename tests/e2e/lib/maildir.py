@@ -91,6 +91,11 @@ def rows_of(s, address):
                   "WHERE u.email = $1 ORDER BY h.id", address)
 
 
+def row_flags(row):
+    """All IMAP flags that a row tells, sorted; \\Seen stands in is_read, not among the flags."""
+    return sorted({*(row["flags"] or "").split(), *(["\\Seen"] if row["is_read"] else [])})
+
+
 def check_rows(s, address, when):
     """Every file has its row and every row its file: mailbox, name, size and read or not agree."""
     files = sorted((m.mailbox, m.file, os.path.getsize(m.path), m.seen)
