@@ -283,39 +283,45 @@ static const struct place *place_of_handle(struct sync_events *events, struct fi
     return place;
 }
 
-static void read_fanotify_event(struct sync_events *events,
-                                const struct fanotify_event_metadata *event,
-                                sync_changed *changed, void *ctx)
+/* What follows the metadata of an event: the directory's handle and the name in it. */
+static void read_fanotify_event(struct sync_events *events, uint64_t mask, const char *record,
+                                size_t length, sync_changed *changed, void *ctx)
 {
-    const struct fanotify_event_info_fid *info = (const void *)(event + 1);
+    const struct fanotify_event_info_fid *info = (const void *)record;
     struct file_handle *handle = (void *)(guintptr)info->handle;
-    bool is_dir = event->mask & FAN_ONDIR;
+    bool is_dir = mask & FAN_ONDIR;
     const struct place *place;
 
-    if (event->event_len < sizeof *event + sizeof *info ||
+    if (length < sizeof *info + sizeof *handle ||
         info->hdr.info_type != FAN_EVENT_INFO_TYPE_DFID_NAME)
         return;
     place = place_of_handle(events, handle);
     if (place)
         tell(place, (const char *)handle->f_handle + handle->handle_bytes, is_dir, changed, ctx);
     /* a directory that was renamed has the same handle and another meaning */
-    if (is_dir && event->mask & (FAN_MOVED_FROM | FAN_MOVED_TO | FAN_DELETE))
+    if (is_dir && mask & (FAN_MOVED_FROM | FAN_MOVED_TO | FAN_DELETE))
         g_hash_table_remove_all(events->places);
 }
 
 static void read_fanotify(struct sync_events *events, const char *buffer, size_t length,
                           sync_changed *changed, void *ctx, bool *overflow)
 {
-    const struct fanotify_event_metadata *event = (const void *)buffer;
-    ssize_t left = (ssize_t)length;
+    for (size_t at = 0; at + sizeof(struct fanotify_event_metadata) <= length;) {
+        struct fanotify_event_metadata event;
 
-    for (; FAN_EVENT_OK(event, left); event = FAN_EVENT_NEXT(event, left)) {
-        if (event->fd >= 0)
-            close(event->fd);
-        if (event->mask & FAN_Q_OVERFLOW)
+        /* events with handles lie at multiples of four, the mask wants eight */
+        memcpy(&event, buffer + at, sizeof event);
+        if (event.event_len < sizeof event || event.event_len > length - at ||
+            event.vers != FANOTIFY_METADATA_VERSION)
+            return;
+        if (event.fd >= 0)
+            close(event.fd);
+        if (event.mask & FAN_Q_OVERFLOW)
             *overflow = true;
-        else if (event->vers == FANOTIFY_METADATA_VERSION)
-            read_fanotify_event(events, event, changed, ctx);
+        else
+            read_fanotify_event(events, event.mask, buffer + at + event.metadata_len,
+                                event.event_len - event.metadata_len, changed, ctx);
+        at += event.event_len;
     }
 }
 
