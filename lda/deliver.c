@@ -9,6 +9,7 @@
 #include "lda/base/cleanup.h"
 #include "lda/child.h"
 #include "lda/config.h"
+#include "lda/correspondent.h"
 #include "lda/explain.h"
 #include "lda/filter.h"
 #include "lda/mail/message.h"
@@ -295,6 +296,17 @@ static bool commit(struct work *work, struct error *err)
     }
 }
 
+/* After the commit, as something that a delivery does not hang on. */
+static void note_correspondent(struct work *work)
+{
+    struct error err;
+
+    if (!is_dry(work) && work->result->outcome == DELIVER_STORED && !work->options->replay &&
+        config_bool(work->config, CONFIG_CONTACTS_FROM_RECEIVED) &&
+        !correspondent_note(work->db, work->user->id, work->message, &err))
+        note(work, err.text);
+}
+
 /* ------------------------------------------------------------------ the ladder */
 
 static bool run(struct work *work, int input, struct error *err)
@@ -313,6 +325,7 @@ static bool run(struct work *work, int input, struct error *err)
     } else {
         work->result->outcome =
             work->plan->targets->len > 0 ? DELIVER_STORED : DELIVER_DISCARDED;
+        note_correspondent(work);
     }
     return true;
 }

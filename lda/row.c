@@ -1,8 +1,6 @@
 #include "lda/row.h"
 
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #include <glib.h>
 
@@ -138,29 +136,4 @@ void row_free(struct header_row *row)
     g_free((char *)row->refs);
     g_free((char *)row->search_document);
     g_free(row);
-}
-
-bool row_make_from_file(void *ctx, int fd, const char *name, struct header_row **ret_row,
-                        struct error *err)
-{
-    struct stat st;
-
-    (void)ctx;
-    AUTO_MESSAGE message = message_open_fd(fd, NULL, err);
-    if (message == NULL)
-        return false;
-    int64_t when = row_received_at(message);
-    if (when == 0)
-        when = fstat(fd, &st) == 0 ? (int64_t)st.st_mtime : (int64_t)time(NULL);
-    if (!row_new(message, NULL, when, ret_row, err)) {
-        error_prefix(err, "%s", name);
-        return false;
-    }
-    return true;
-}
-
-void row_free_made(void *ctx, struct header_row *row)
-{
-    (void)ctx;
-    row_free(row);
 }

@@ -9,7 +9,6 @@
 
 struct header_row;
 struct message;
-struct sync_host;
 
 /* The row of @message: subject, sender, recipient decoded; @recipient stands in where there is no
  * To field (NULL: none); a missing or absurd Date becomes @when (UTC seconds). Never fails but
@@ -24,10 +23,5 @@ int64_t row_received_at(struct message *message);
 
 /* The Message-ID without its brackets; a broken one as it stands; NULL without one. g_free. */
 char *row_message_id(struct message *message);
-
-/* make_row and free_row of store/sync.h: a row from a file that lies in the store. @ctx unused. */
-bool row_make_from_file(void *ctx, int fd, const char *name, struct header_row **ret_row,
-                        struct error *err);
-void row_free_made(void *ctx, struct header_row *row);
 
 #endif
