@@ -137,3 +137,9 @@ void row_free(struct header_row *row)
     g_free((char *)row->search_document);
     g_free(row);
 }
+
+void row_free_made(void *ctx, struct header_row *row)
+{
+    (void)ctx;
+    row_free(row);
+}

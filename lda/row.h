@@ -24,4 +24,7 @@ int64_t row_received_at(struct message *message);
 /* The Message-ID without its brackets; a broken one as it stands; NULL without one. g_free. */
 char *row_message_id(struct message *message);
 
+/* row_free in the shape of store/sync.h. */
+void row_free_made(void *ctx, struct header_row *row);
+
 #endif
