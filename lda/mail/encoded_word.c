@@ -339,8 +339,8 @@ char *charset_encode_header(const char *utf8, size_t column)
 {
     g_autofree char *text = without_controls(utf8);
     GString *out = g_string_new(NULL);
-    size_t begin;
-    size_t end;
+    size_t begin = 0;
+    size_t end = 0;
 
     if (!find_span(text, &begin, &end)) {
         append_plain(out, text, strlen(text), column);
@@ -356,8 +356,8 @@ char *charset_encode_phrase(const char *utf8)
 {
     g_autofree char *text = without_controls(utf8);
     GString *out = g_string_new(NULL);
-    size_t begin;
-    size_t end;
+    size_t begin = 0;
+    size_t end = 0;
     bool atoms = true;
 
     if (find_span(text, &begin, &end)) {
