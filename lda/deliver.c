@@ -29,7 +29,9 @@ struct work {
     const struct config *config;
     const struct envelope *envelope;
     const struct deliver_options *options;
+    int input;
     struct deliver_result *result;
+    gint64 step_us; /* when the current step began */
 
     /* who */
     struct db *db;
@@ -59,6 +61,18 @@ static bool is_dry(const struct work *work)
 static void note(struct work *work, const char *text)
 {
     g_ptr_array_add(work->result->notes, g_strdup(text));
+}
+
+/* log_debug: how long each step took. */
+static void step(struct work *work, const char *name)
+{
+    gint64 now_us = g_get_monotonic_time();
+
+    if (config_bool(work->config, CONFIG_LOG_DEBUG))
+        g_ptr_array_add(work->result->steps,
+                        g_strdup_printf("%s took %.2f ms", name,
+                                        (double)(now_us - work->step_us) / 1000.0));
+    work->step_us = now_us;
 }
 
 static void add_notes(struct work *work, const GPtrArray *notes)
@@ -112,7 +126,7 @@ static bool find_user(struct work *work, struct error *err)
 
 /* ------------------------------------------------------------------ 1. spool */
 
-static bool spool(struct work *work, int input, struct error *err)
+static bool spool(struct work *work, struct error *err)
 {
     struct spool_options options = {
         .envelope = work->envelope,
@@ -132,7 +146,7 @@ static bool spool(struct work *work, int input, struct error *err)
             return false;
         output = delivery_fd(work->delivery);
     }
-    if (!spool_copy(input, output, &options, &work->spooled, err))
+    if (!spool_copy(work->input, output, &options, &work->spooled, err))
         return false;
     work->result->size = work->spooled.size;
     return true;
@@ -309,15 +323,25 @@ static void note_correspondent(struct work *work)
 
 /* ------------------------------------------------------------------ the ladder */
 
-static bool run(struct work *work, int input, struct error *err)
+static bool run(struct work *work, struct error *err)
 {
-    if (!find_user(work, err) || !spool(work, input, err) || !parse(work, err) ||
-        !identify(work, err))
-        return false;
-    if (!work->already && (!filter(work, err) || !plan(work, err)))
-        return false;
-    if (!work->already && !is_dry(work) && !commit(work, err))
-        return false;
+    static const struct {
+        const char *name;
+        bool (*run)(struct work *work, struct error *err);
+        bool dry; /* part of a dry run too */
+    } steps[] = {
+        {"look-up", find_user, true}, {"spool", spool, true}, {"parse", parse, true},
+        {"identify", identify, true}, {"filter", filter, true}, {"plan", plan, true},
+        {"commit and send", commit, false},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(steps) && !work->already; i++) {
+        if (is_dry(work) && !steps[i].dry)
+            continue;
+        if (!steps[i].run(work, err))
+            return false;
+        step(work, steps[i].name);
+    }
     if (work->already) {
         work->result->outcome = DELIVER_DUPLICATE;
         g_free(work->result->summary);
@@ -340,14 +364,17 @@ bool deliver(struct site *site, const struct envelope *envelope, int input_fd,
         .config = site_config(site),
         .envelope = envelope,
         .options = options,
+        .input = input_fd,
         .result = ret_result,
+        .step_us = started_us,
         .home = -1,
         .temporary = -1,
     };
 
     *ret_result = (struct deliver_result){.outcome = DELIVER_STORED};
     ret_result->notes = g_ptr_array_new_with_free_func(g_free);
-    bool good = run(&work, input_fd, err);
+    ret_result->steps = g_ptr_array_new_with_free_func(g_free);
+    bool good = run(&work, err);
     plan_free(work.plan);
     filter_free(work.filter);
     message_free(work.message);
@@ -366,5 +393,7 @@ void deliver_result_clear(struct deliver_result *result)
     g_free(result->plan);
     if (result->notes != NULL)
         g_ptr_array_unref(result->notes);
+    if (result->steps != NULL)
+        g_ptr_array_unref(result->steps);
     memset(result, 0, sizeof *result);
 }

@@ -38,6 +38,7 @@ struct deliver_result {
     char *summary;           /* "saved mail to INBOX, forwarded to <a@b>" */
     char *plan;              /* dry_run and explain: text for a person; else NULL */
     GPtrArray *notes;        /* char *: warnings that did not fail the delivery */
+    GPtrArray *steps;        /* char *: how long each step took, when log_debug is on */
     uint64_t size;           /* bytes of the message as it came */
     double elapsed_ms;
 };

@@ -54,6 +54,12 @@ static void glib_print(const char *text)
     log_line(LOG_WARNING, "glib: %s", text);
 }
 
+void log_capture(void)
+{
+    g_log_set_writer_func(glib_message, NULL, NULL);
+    g_set_printerr_handler(glib_print);
+}
+
 void log_open(const struct config *config, const char *program)
 {
     const char *where = config_text(config, CONFIG_LOG_TARGET);
@@ -68,8 +74,6 @@ void log_open(const struct config *config, const char *program)
     }
     if (target.fd < 0)
         openlog(program, LOG_PID | LOG_NDELAY, facility_of(config_text(config, CONFIG_LOG_FACILITY)));
-    g_log_set_writer_func(glib_message, NULL, NULL);
-    g_set_printerr_handler(glib_print);
 }
 
 static void write_line(const char *text)

@@ -9,6 +9,9 @@
 
 struct config;
 
+/* First of all: nothing of GLib's goes to standard error. */
+void log_capture(void);
+
 /* @program is syslog's ident. Never fails: a log that cannot be opened is syslog. */
 void log_open(const struct config *config, const char *program);
 

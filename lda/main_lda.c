@@ -119,6 +119,8 @@ static void log_delivery(const struct arguments *arguments, const struct deliver
         g_strdup_printf("lda(%s)<%s>: msgid=<%s>", envelope->user, session,
                         result->message_id == NULL ? "" : result->message_id);
 
+    for (guint i = 0; result->steps != NULL && i < result->steps->len; i++)
+        log_line(LOG_DEBUG, "%s: %s", prefix, (const char *)result->steps->pdata[i]);
     for (guint i = 0; result->notes != NULL && i < result->notes->len; i++)
         log_line(LOG_WARNING, "%s: %s", prefix, (const char *)result->notes->pdata[i]);
     if (err == NULL)
@@ -183,6 +185,7 @@ int main(int argc, char **argv)
     int status = EX_OK;
 
     error_clear(&err);
+    log_capture();
     open_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a full limit is an error of write, not a death */
