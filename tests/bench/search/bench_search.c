@@ -1,0 +1,365 @@
+/*
+ * Numbers for docs/search.md: makes a mailbox of mixed languages, seeded, and times searches in it.
+ *
+ *   bench_search URI generate USER_ID ROWS   rows for one user (numbers and words by its id)
+ *   bench_search URI fill                    moves them into the index, tells rows per second
+ *   bench_search URI query USER_ID [ROUNDS]  p50, p99 and the worst of each kind of query
+ *   bench_search URI insert USER_ID ROWS     one delivery's INSERT after the other, µs each
+ *
+ * run.sh beside it makes the databases and calls it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <glib.h>
+
+#include "store/db.h"
+#include "store/rows.h"
+#include "store/search.h"
+#include "store/search_query.h"
+#include "store/search_text.h"
+#include "store/store.h"
+
+#define WORDS 4000           /* of each language */
+#define EPOCH 1700000000
+#define BATCH 500
+
+enum language { KOREAN, ENGLISH, JAPANESE, CHINESE, GERMAN, LANGUAGES };
+
+static char *words[LANGUAGES][WORDS];
+static char *names[LANGUAGES][200];
+
+static void die(const char *what, const char *why)
+{
+    fprintf(stderr, "bench_search: %s: %s\n", what, why);
+    exit(1);
+}
+
+/* ------------------------------------------------------------------ words */
+
+static void append_random(GString *word, GRand *rand, const char *const *parts, int n_parts)
+{
+    g_string_append(word, parts[g_rand_int_range(rand, 0, n_parts)]);
+}
+
+static char *make_word(enum language language, GRand *rand)
+{
+    static const char *const latin[] = { "re", "con", "ta", "ment", "in", "vo", "ice", "pro", "ject",
+                                         "mee", "ting", "or", "der", "sta", "tus", "up", "date",
+                                         "ship", "pay", "ing", "team", "plan", "ver", "sion" };
+    static const char *const german[] = { "rech", "nung", "be", "stel", "lung", "ver", "trag", "ge",
+                                          "büh", "ren", "straße", "ter", "min", "über", "sicht",
+                                          "mit", "tei", "lung", "grö", "ße", "ab", "schluss" };
+    GString *word = g_string_new(NULL);
+    int length = g_rand_int_range(rand, 2, 5);
+
+    for (int i = 0; i < length; i++)
+        switch (language) {
+        case KOREAN: /* among the 2,350 most used places of the block */
+            g_string_append_unichar(word, (gunichar)(0xac00 + g_rand_int_range(rand, 0, 399) * 28));
+            break;
+        case ENGLISH: append_random(word, rand, latin, G_N_ELEMENTS(latin)); break;
+        case JAPANESE:
+            g_string_append_unichar(word, (gunichar)(g_rand_boolean(rand)
+                                                         ? 0x30a2 + g_rand_int_range(rand, 0, 80)
+                                                         : 0x4e00 + g_rand_int_range(rand, 0, 1500)));
+            break;
+        case CHINESE:
+            g_string_append_unichar(word, (gunichar)(0x5000 + g_rand_int_range(rand, 0, 2500)));
+            break;
+        default: append_random(word, rand, german, G_N_ELEMENTS(german)); break;
+        }
+    return g_string_free(word, FALSE);
+}
+
+static void make_words(void)
+{
+    GRand *rand = g_rand_new_with_seed(20240315);
+
+    for (int language = 0; language < LANGUAGES; language++) {
+        for (int i = 0; i < WORDS; i++)
+            words[language][i] = make_word((enum language)language, rand);
+        for (int i = 0; i < 200; i++)
+            names[language][i] = make_word((enum language)language, rand);
+    }
+    g_rand_free(rand);
+}
+
+/* Zipf, roughly: half of what is written is the first fiftieth of the words. */
+static int rank(GRand *rand, int count)
+{
+    double u = g_rand_double(rand);
+
+    return (int)(u * u * u * u * (double)count);
+}
+
+/* ------------------------------------------------------------------ rows */
+
+struct made {
+    char *subject, *sender, *recipient, *mailbox, *file, *message_id, *document;
+    const char *flags;
+    struct header_row row;
+    struct row_place place;
+};
+
+static void made_clear(struct made *made)
+{
+    g_free(made->subject);
+    g_free(made->sender);
+    g_free(made->recipient);
+    g_free(made->mailbox);
+    g_free(made->file);
+    g_free(made->message_id);
+    g_free(made->document);
+}
+
+static char *make_subject(GRand *rand, enum language language)
+{
+    GString *subject = g_string_new(g_rand_int_range(rand, 0, 3) == 0 ? "Re: " : "");
+    int count = g_rand_int_range(rand, 2, 8);
+
+    for (int i = 0; i < count; i++)
+        g_string_append_printf(subject, "%s%s", i ? " " : "", words[language][rank(rand, WORDS)]);
+    return g_string_free(subject, FALSE);
+}
+
+static void make(struct made *made, GRand *rand, int64_t user_id, int64_t number)
+{
+    static const char *const mailboxes[] = { "INBOX", "INBOX", "INBOX", "Sent", "Archive.2023",
+                                             "중요", "Lists" };
+    enum language language = (enum language)(g_rand_int_range(rand, 0, 10) < 5
+                                                 ? KOREAN
+                                                 : g_rand_int_range(rand, 1, LANGUAGES));
+    int person = rank(rand, 200);
+    int size = 2000 + rank(rand, 60000);
+
+    memset(made, 0, sizeof *made);
+    if (g_rand_int_range(rand, 0, 200) == 0)
+        size += 1048576 * g_rand_int_range(rand, 1, 20);
+    made->subject = make_subject(rand, language);
+    made->sender = g_strdup_printf("%s %s <p%d@corp%d.example>", names[language][person],
+                                   names[language][(person * 7) % 200], person, person % 17);
+    made->recipient = g_strdup_printf("user%" PRId64 "@mail.example", user_id);
+    made->message_id = g_strdup_printf("%" PRId64 ".%" PRId64 "@mail.example", user_id, number);
+    made->file = g_strdup_printf("%" PRId64 ".M%" PRId64 "P1.host,S=%d", EPOCH + number, number,
+                                 size);
+    made->mailbox = g_strdup(mailboxes[g_rand_int_range(rand, 0, G_N_ELEMENTS(mailboxes))]);
+    made->flags = g_rand_int_range(rand, 0, 300) == 0 ? "\\Flagged" : "";
+    made->document = search_document_new(made->subject, made->sender, made->recipient, NULL,
+                                         g_rand_int_range(rand, 0, 20) ? NULL : "dev.lists.example");
+    made->row = (struct header_row){ .subject = made->subject, .sender = made->sender,
+                                     .recipient = made->recipient, .date = EPOCH + number * 60,
+                                     .message_id = made->message_id,
+                                     .has_attachment = g_rand_int_range(rand, 0, 5) == 0,
+                                     .search_document = made->document };
+    made->place = (struct row_place){ .user_id = user_id, .mailbox = made->mailbox,
+                                      .file = made->file, .size = size,
+                                      .is_read = g_rand_int_range(rand, 0, 20) != 0,
+                                      .flags = made->flags, .received_at = made->row.date };
+}
+
+static void generate(struct db *db, int64_t user_id, int64_t rows)
+{
+    GRand *rand = g_rand_new_with_seed((guint32)user_id);
+    struct error err = { 0 };
+    int64_t start = g_get_monotonic_time();
+
+    for (int64_t i = 0; i < rows; i++) {
+        struct made made;
+
+        if (i % BATCH == 0 && !db_begin(db, &err))
+            die("begin", err.text);
+        make(&made, rand, user_id, i);
+        if (!rows_queue_insert(db, &made.place, &made.row, &err))
+            die("insert", err.text);
+        made_clear(&made);
+        if ((i % BATCH == BATCH - 1 || i == rows - 1) && db_commit(db, &err) != DB_DURABLE)
+            die("commit", err.text);
+    }
+    printf("generated %" PRId64 " rows, %.0f rows/s\n", rows,
+           (double)rows * 1e6 / (double)(g_get_monotonic_time() - start));
+    g_rand_free(rand);
+}
+
+static void fill(struct db *db)
+{
+    struct error err = { 0 };
+    int64_t filled, start = g_get_monotonic_time();
+
+    if (!search_fill(db, 0, &filled, &err))
+        die("fill", err.text);
+    printf("filled %" PRId64 " rows, %.0f rows/s\n", filled,
+           (double)filled * 1e6 / (double)(g_get_monotonic_time() - start));
+}
+
+/* ------------------------------------------------------------------ times */
+
+static int compare_times(gconstpointer a, gconstpointer b)
+{
+    gint64 left = *(const gint64 *)a, right = *(const gint64 *)b;
+
+    return (left > right) - (left < right);
+}
+
+static void print_times(const char *what, GArray *times, guint found)
+{
+    g_array_sort(times, compare_times);
+    printf("%-34s p50 %7.2f ms  p99 %7.2f ms  max %7.2f ms  (%u rows, %u runs)\n", what,
+           (double)g_array_index(times, gint64, times->len / 2) / 1000,
+           (double)g_array_index(times, gint64, times->len * 99 / 100) / 1000,
+           (double)g_array_index(times, gint64, times->len - 1) / 1000, found, times->len);
+}
+
+/* One kind of query: what stands for %s is drawn anew for each run. */
+static const struct {
+    const char *name, *text;
+    enum language language;
+    int first, last;          /* ranks of the words */
+} kinds[] = {
+    { "everything", "", KOREAN, 0, 1 },
+    { "Korean word, common", "%s", KOREAN, 0, 20 },
+    { "Korean word, middle", "%s", KOREAN, 200, 600 },
+    { "Korean word, rare", "%s", KOREAN, 3000, 4000 },
+    { "Korean one letter", "%c", KOREAN, 0, 4000 },
+    { "Korean two letters", "%d", KOREAN, 0, 4000 },
+    { "Japanese word", "%s", JAPANESE, 0, 4000 },
+    { "Chinese word", "%s", CHINESE, 0, 4000 },
+    { "English word, common", "%s", ENGLISH, 0, 20 },
+    { "English word, rare", "%s", ENGLISH, 2000, 4000 },
+    { "English two letters", "\"%d\"", ENGLISH, 0, 4000 },
+    { "German word", "%s", GERMAN, 0, 4000 },
+    { "two words", "%s %s", KOREAN, 0, 400 },
+    { "phrase", "\"%s %s\"", KOREAN, 0, 50 },
+    { "subject:", "subject:%s", KOREAN, 0, 4000 },
+    { "from: address", "from:p150@corp", KOREAN, 0, 1 },
+    { "or", "%s or %s", CHINESE, 0, 4000 },
+    { "word -word", "%s -%s", KOREAN, 0, 400 },
+    { "word in:", "%s in:Archive.2023", KOREAN, 0, 4000 },
+    { "word is:unread", "%s is:unread", KOREAN, 0, 4000 },
+    { "is:unread", "is:unread", KOREAN, 0, 1 },
+    { "is:flagged", "is:flagged", KOREAN, 0, 1 },
+    { "larger:15M", "larger:15M", KOREAN, 0, 1 },
+    { "has:attachment", "has:attachment", KOREAN, 0, 1 },
+    { "word before:", "%s before:2023-12-01", KOREAN, 0, 4000 },
+    { "nothing found", "zzqx%s", KOREAN, 0, 4000 },
+};
+
+/* The template with words; %c one letter, %d two letters of a word. */
+static char *make_query(size_t kind, GRand *rand)
+{
+    GString *text = g_string_new(NULL);
+
+    for (const char *p = kinds[kind].text; *p; p++) {
+        const char *word = words[kinds[kind].language][g_rand_int_range(
+            rand, kinds[kind].first, kinds[kind].last)];
+        glong letters;
+
+        if (*p != '%') {
+            g_string_append_c(text, *p);
+            continue;
+        }
+        p++;
+        letters = *p == 'c' ? 1 : *p == 'd' ? 2 : g_utf8_strlen(word, -1);
+        g_string_append_len(text, word, g_utf8_offset_to_pointer(word, letters) - word);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void query_once(struct db *db, int64_t user_id, const char *text, enum search_sort sort,
+                       GArray *times, GArray *all, guint *found)
+{
+    struct search_options options = { .sort = sort, .limit = 50 };
+    struct error err = { 0 };
+    struct query *query;
+    struct search_page *page;
+    gint64 start = g_get_monotonic_time(), time;
+
+    if (!query_parse(text, strlen(text), EPOCH, 0, &query, &err) ||
+        !search_run(db, user_id, query, &options, &page, &err))
+        die(text, err.text);
+    time = g_get_monotonic_time() - start;
+    *found += page->hits->len;
+    g_array_append_val(times, time);
+    g_array_append_val(all, time);
+    search_page_free(page);
+    query_free(query);
+}
+
+static void queries(struct db *db, int64_t user_id, int rounds)
+{
+    GRand *rand = g_rand_new_with_seed(99);
+    GArray *all = g_array_new(FALSE, FALSE, sizeof(gint64));
+
+    for (size_t kind = 0; kind < G_N_ELEMENTS(kinds); kind++) {
+        GArray *times = g_array_new(FALSE, FALSE, sizeof(gint64));
+        guint found = 0;
+
+        for (int i = 0; i < rounds; i++) {
+            g_autofree char *text = make_query(kind, rand);
+
+            query_once(db, user_id, text, SEARCH_SORT_DATE, times, all, &found);
+        }
+        print_times(kinds[kind].name, times, found / (guint)rounds);
+        g_array_unref(times);
+    }
+    print_times("ALL", all, 0);
+    g_array_unref(all);
+    g_rand_free(rand);
+}
+
+/* ------------------------------------------------------------------ what a delivery pays */
+
+static void inserts(struct db *db, int64_t user_id, int64_t rows)
+{
+    GRand *rand = g_rand_new_with_seed(4711);
+    GArray *times = g_array_new(FALSE, FALSE, sizeof(gint64));
+    struct error err = { 0 };
+    gint64 total = 0;
+
+    for (int64_t i = 0; i < rows; i++) {
+        struct made made;
+        gint64 start, time;
+
+        make(&made, rand, user_id, 100000000 + i + g_get_real_time() % 1000000 * 1000);
+        start = g_get_monotonic_time();
+        if (!db_begin(db, &err) || !rows_queue_insert(db, &made.place, &made.row, &err) ||
+            db_commit(db, &err) != DB_DURABLE)
+            die("insert", err.text);
+        time = g_get_monotonic_time() - start;
+        total += time;
+        g_array_append_val(times, time);
+        made_clear(&made);
+    }
+    print_times("INSERT + COMMIT", times, 0);
+    printf("mean %.1f µs\n", (double)total / (double)rows);
+    g_array_unref(times);
+    g_rand_free(rand);
+}
+
+int main(int argc, char **argv)
+{
+    struct error err = { 0 };
+    struct db *db;
+    int64_t user_id = argc > 3 ? g_ascii_strtoll(argv[3], NULL, 10) : 0;
+    int64_t count = argc > 4 ? g_ascii_strtoll(argv[4], NULL, 10) : 0;
+
+    if (argc < 3)
+        die("usage", "URI generate USER ROWS | fill | query USER [ROUNDS] | insert USER ROWS");
+    make_words();
+    if (!db_open(argv[1], &(struct db_options){ .timeout_s = 3600 }, &db, &err))
+        die(argv[1], err.text);
+    if (strcmp(argv[2], "generate") == 0)
+        generate(db, user_id, count);
+    else if (strcmp(argv[2], "fill") == 0)
+        fill(db);
+    else if (strcmp(argv[2], "query") == 0)
+        queries(db, user_id, count > 0 ? (int)count : 200);
+    else if (strcmp(argv[2], "insert") == 0)
+        inserts(db, user_id, count);
+    else
+        die(argv[2], "what?");
+    db_close(db);
+    return 0;
+}
