@@ -65,6 +65,9 @@ static const struct {
     {"42703", ERROR_CONFIG, DB_FAULT_MISSING, "run 'vmail migrate'"},
     {"42883", ERROR_CONFIG, DB_FAULT_MISSING, "run 'vmail migrate'"},
     {"3F000", ERROR_CONFIG, DB_FAULT_MISSING, "run 'vmail migrate'"},
+    {"42P10", ERROR_CONFIG, DB_FAULT_MISSING, "run 'vmail migrate'"}, /* ON CONFLICT: no such index */
+    {"22P05", ERROR_CONFIG, DB_FAULT_OTHER, "the database must have ENCODING 'UTF8'"},
+    {"23503", ERROR_CONFIG, DB_FAULT_OTHER, "the ids of user_query must be those of virtual_users"},
     {"42501", ERROR_CONFIG, DB_FAULT_OTHER, "GRANT the database user the right"},
     {"25006", ERROR_TEMPORARY, DB_FAULT_OTHER,
      "this server is read-only (a standby?); list all hosts with target_session_attrs=read-write"},

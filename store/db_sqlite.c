@@ -79,10 +79,14 @@ static struct cause cause_of(struct db *db, int code)
     case SQLITE_CONSTRAINT:
         if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY)
             return (struct cause){ERROR_TEMPORARY, DB_FAULT_UNIQUE, NULL};
+        if (code == SQLITE_CONSTRAINT_FOREIGNKEY)
+            return (struct cause){ERROR_CONFIG, DB_FAULT_OTHER,
+                                  "the ids of user_query must be those of virtual_users"};
         return (struct cause){ERROR_TEMPORARY, DB_FAULT_OTHER, NULL};
     case SQLITE_ERROR:
         if (strstr(message, "no such table") != NULL || strstr(message, "no such column") != NULL ||
-            strstr(message, "has no column") != NULL)
+            strstr(message, "has no column") != NULL ||
+            strstr(message, "ON CONFLICT clause does not match") != NULL)
             return (struct cause){ERROR_CONFIG, DB_FAULT_MISSING, "run 'vmail migrate'"};
         return (struct cause){ERROR_TEMPORARY, DB_FAULT_OTHER, NULL};
     default:

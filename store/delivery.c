@@ -252,6 +252,8 @@ bool delivery_identify(struct delivery *delivery, const char *key,
     if (!claim(delivery, err))
         return false;
     delivery->identified = true;
+    /* should the caller give up before it commits */
+    delivery->keep_witness = delivery->resumed;
     *ret_state = delivery->resumed ? DELIVERY_RESUMED : DELIVERY_NEW;
     return true;
 }
@@ -284,7 +286,7 @@ static bool check_quota(struct delivery *delivery, const struct delivery_plan *p
 {
     int64_t bytes, count;
 
-    targets_sum(delivery, &bytes, &count);
+    targets_sum(delivery, false, &bytes, &count);
     return plan->ignore_quota || count == 0 ||
            quota_check(delivery->store, delivery->user, bytes, count, err);
 }
@@ -332,7 +334,8 @@ static void account(struct delivery *delivery)
     int64_t bytes, count;
     struct error why;
 
-    targets_sum(delivery, &bytes, &count);
+    /* what an earlier try published was not counted by it: that comes behind COMMIT */
+    targets_sum(delivery, true, &bytes, &count);
     if (count > 0 && !quota_add(delivery->user, bytes, count, &why))
         delivery_note(delivery, "%s", why.text);
 }
@@ -380,8 +383,8 @@ static void undo(struct delivery *delivery, struct error *err)
         delivery->keep_witness = true;
         delivery_note(delivery, "%s", why.text);
     }
-    /* the files of an earlier try are out still, and their witness with them */
-    if (delivery->earlier != NULL && delivery->earlier->len > 0)
+    /* the files of an earlier try are out still, or were not looked for yet */
+    if (delivery->resumed && (delivery->earlier == NULL || delivery->earlier->len > 0))
         delivery->keep_witness = true;
     if (err->kind == ERROR_NONE)
         error_set(err, ERROR_TEMPORARY, "the delivery could not be committed");

@@ -169,14 +169,15 @@ bool targets_build(struct delivery *delivery, const struct delivery_plan *plan, 
     return true;
 }
 
-void targets_sum(const struct delivery *delivery, int64_t *ret_bytes, int64_t *ret_count)
+void targets_sum(const struct delivery *delivery, bool found_too, int64_t *ret_bytes,
+                 int64_t *ret_count)
 {
     int64_t bytes = 0, count = 0;
 
     for (guint i = 0; i < delivery->targets->len; i++) {
         const struct target *target = g_ptr_array_index(delivery->targets, i);
 
-        if (target->found == NULL) {
+        if (target->found == NULL || found_too) {
             bytes += (int64_t)target->size;
             count++;
         }

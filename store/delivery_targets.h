@@ -14,8 +14,9 @@ struct delivery_plan;
  * earlier try published taken over. Nothing is visible yet. */
 bool targets_build(struct delivery *delivery, const struct delivery_plan *plan, struct error *err);
 
-/* Bytes and files that publishing will add. */
-void targets_sum(const struct delivery *delivery, int64_t *ret_bytes, int64_t *ret_count);
+/* Bytes and files that publishing will add; with @found_too also those of an earlier try. */
+void targets_sum(const struct delivery *delivery, bool found_too, int64_t *ret_bytes,
+                 int64_t *ret_count);
 
 /* Flushes the contents that will be published. */
 bool targets_sync_contents(struct delivery *delivery, struct error *err);

@@ -465,6 +465,23 @@ static void links_refused_are_copies(void **state)
     assert_int_equal(world_count_pending(&world), 0);
 }
 
+struct outbox {
+    int sent;
+    bool fails;
+};
+
+static bool send_one(void *ctx, struct error *err)
+{
+    struct outbox *outbox = ctx;
+
+    if (outbox->fails) {
+        error_set(err, ERROR_TEMPORARY, "sendmail says no");
+        return false;
+    }
+    outbox->sent++;
+    return true;
+}
+
 /* ------------------------------------------------------------------ crashes */
 
 static void die_before_commit(const char *const *mailboxes)
@@ -570,6 +587,66 @@ static void crash_and_the_witness_is_lost(void **state)
     settled(3);
 }
 
+/* A retry that fails on its way must leave the traces for the one after it. */
+static void crash_then_a_retry_that_gives_up(void **state)
+{
+    struct outbox outbox = {.fails = true};
+    const struct delivery_send send = {.id = "redirect", .send = send_one, .ctx = &outbox};
+    struct attempt attempt = {.key = KEY_1, .sends = &send, .send_count = 1};
+    struct delivery *delivery;
+    enum delivery_state answer;
+    struct error err = {0};
+
+    (void)state;
+    die_before_commit(three);
+    assert_true(delivery_begin(world.store, &world.user, &delivery, &err));
+    assert_int_equal(write(delivery_fd(delivery), MESSAGE, strlen(MESSAGE)), strlen(MESSAGE));
+    assert_true(delivery_identify(delivery, KEY_1, NULL, &answer, &err));
+    assert_int_equal(answer, DELIVERY_RESUMED);
+    delivery_free(delivery); /* the script's host failed, say */
+    assert_int_equal(world_count_pending(&world), 1);
+    assert_false(world_deliver(&world, &attempt)); /* the redirect fails, before anything is moved */
+    attempt_clear(&attempt);
+    assert_int_equal(world_count_all(&world), 3);
+    commit_faults.next = COMMIT_UNDONE;
+    outbox.fails = false;
+    assert_false(world_deliver(&world, &attempt)); /* INBOX alone: the others were taken back */
+    attempt_clear(&attempt);
+    assert_int_equal(world_count_all(&world), 1);
+    assert_int_equal(world_count(&world, "new"), 1);
+    world_deliver_to(&world, KEY_1, work);
+    settled(1);
+}
+
+/* The first plan cannot be carried out; the caller makes another one for the same delivery. */
+static void a_second_plan_after_a_failure(void **state)
+{
+    struct outbox outbox = {.fails = true};
+    const struct delivery_send send = {.id = "redirect", .send = send_one, .ctx = &outbox};
+    const struct delivery_target target = {.mailbox = "INBOX", .row = &a_row};
+    const struct delivery_plan first = {.sends = &send, .send_count = 1};
+    const struct delivery_plan second = {.targets = &target, .target_count = 1};
+    struct delivery_result result;
+    struct delivery *delivery;
+    enum delivery_state answer;
+    struct error err = {0};
+
+    (void)state;
+    assert_true(delivery_begin(world.store, &world.user, &delivery, &err));
+    assert_int_equal(write(delivery_fd(delivery), MESSAGE, strlen(MESSAGE)), strlen(MESSAGE));
+    assert_true(delivery_identify(delivery, KEY_1, NULL, &answer, &err));
+    assert_false(delivery_commit(delivery, &first, &result, &err));
+    delivery_result_clear(&result);
+    commit_faults.next = COMMIT_UNDONE;
+    assert_false(delivery_commit(delivery, &second, &result, &err));
+    delivery_result_clear(&result);
+    assert_int_equal(world_count_all(&world), 0);
+    assert_true(delivery_commit(delivery, &second, &result, &err));
+    delivery_result_clear(&result);
+    delivery_free(delivery);
+    settled(1);
+}
+
 /* Cut off before the flush: the pending file is torn, nothing was published. */
 static void torn_pending_file_is_replaced(void **state)
 {
@@ -590,23 +667,6 @@ static void torn_pending_file_is_replaced(void **state)
 }
 
 /* ------------------------------------------------------------------ sends */
-
-struct outbox {
-    int sent;
-    bool fails;
-};
-
-static bool send_one(void *ctx, struct error *err)
-{
-    struct outbox *outbox = ctx;
-
-    if (outbox->fails) {
-        error_set(err, ERROR_TEMPORARY, "sendmail says no");
-        return false;
-    }
-    outbox->sent++;
-    return true;
-}
 
 static void redirect_is_not_sent_twice(void **state)
 {
@@ -827,6 +887,8 @@ static int run_with(enum db_kind kind)
         T(crash_then_the_script_changed),
         T(crash_then_the_script_discards),
         T(crash_and_the_witness_is_lost),
+        T(crash_then_a_retry_that_gives_up),
+        T(a_second_plan_after_a_failure),
         T(torn_pending_file_is_replaced),
         T(redirect_is_not_sent_twice),
         T(a_reply_that_fails_is_a_note),
