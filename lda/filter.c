@@ -9,6 +9,9 @@
 #include "lda/user.h"
 #include "sieve/sieve.h"
 
+/* A broken script says so with every mail: the first errors are enough for a log. */
+#define ERRORS_SHOWN 3
+
 struct filter {
     struct sieve_options options;
     struct sieve_host host;
@@ -106,12 +109,19 @@ static void add_note(struct filter *filter, bool global, char *text)
 static void add_diagnostics(struct filter *filter, const struct script *script,
                             const struct sieve_diagnostics *diagnostics)
 {
+    unsigned shown = 0;
+
     for (guint i = 0; i < diagnostics->items->len; i++) {
         const struct sieve_diagnostic *item = diagnostics->items->pdata[i];
 
         /* "the folder does not exist yet" is no news for every mail; explain tells it */
         if (item->warning && !filter->options.trace)
             continue;
+        if (++shown > ERRORS_SHOWN && !filter->options.trace) {
+            add_note(filter, script->global,
+                     g_strdup_printf("sieve: %s: and more errors", script->name));
+            break;
+        }
         add_note(filter, script->global,
                  g_strdup_printf("sieve: %s: line %u: %s: %s",
                                  item->script == NULL ? script->name : item->script, item->line,

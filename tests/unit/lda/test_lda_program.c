@@ -1,0 +1,83 @@
+/* vmail-lda as pipe(8) runs it: exit status, and what stands first on standard error. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <glib.h>
+#include <cmocka.h>
+
+#define LDA TEST_BIN_DIR "/vmail-lda -c /dev/null -o log_target=/dev/null "
+
+static void what_pipe_sees(void **state)
+{
+    static const struct {
+        const char *name, *command;
+        int status;
+        const char *want; /* at the start of standard error */
+    } rows[] = {
+        {"no options", LDA "</dev/null", 75, "4.3.5 no user"},
+        {"unknown option", LDA "-d a@b --bogus </dev/null", 75, "4.3.5 unknown option --bogus"},
+        {"unknown letter", LDA "-d a@b -Z </dev/null", 75, "4.3.5 unknown option -Z"},
+        {"missing value", LDA "-d </dev/null", 75, "4.3.5 option -d needs a value"},
+        {"surplus word", LDA "-d a@b word </dev/null", 75, "4.3.5 unexpected argument word"},
+        {"unknown key", LDA "-d a@b -o nonsense=1 </dev/null", 75, "4.3.5 -o: unknown key nonsense"},
+        {"no such file", TEST_BIN_DIR "/vmail-lda -c /nonexistent/x -d a@b </dev/null", 75,
+         "4.3.5 cannot read configuration /nonexistent/x"},
+        {"no database", LDA "-o database=sqlite:/nonexistent/x -d a@b </dev/null", 75, "4.3."},
+        {"unknown database", LDA "-o database=mysql://x -d a@b </dev/null", 75, "4.3.5 "},
+        {"the line with the code is before the log",
+         LDA "-o log_target=stderr -o database=sqlite:/nonexistent/x -d a@b </dev/null", 75, "4.3."},
+        {"closed descriptors", LDA "-o database=sqlite:/nonexistent/x -d a@b <&- >&- 2>&-", 75, ""},
+        {"version", LDA "--version >/dev/null", 0, ""},
+        {"help", LDA "--help >/dev/null", 0, ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const char *argv[] = {"/bin/sh", "-c", rows[i].command, NULL};
+        g_autofree char *errors = NULL;
+        int status;
+
+        assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL,
+                                 &errors, &status, NULL));
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != rows[i].status ||
+            strncmp(errors, rows[i].want, strlen(rows[i].want)) != 0)
+            fail_msg("%s: status %d, %s", rows[i].name, status, errors);
+    }
+}
+
+/* Standard input that never ends: we stop before Postfix does, which would return the mail. */
+static void the_deadline_defers(void **state)
+{
+    static const char script[] =
+        "d=$(mktemp -d) && mkdir $d/mail && "
+        TEST_BIN_DIR "/vmail -c /dev/null -o vmail_root=$d/mail -o schema_dir=" TEST_SOURCE_DIR
+        "/schema migrate >/dev/null && "
+        TEST_BIN_DIR "/vmail -c /dev/null -o vmail_root=$d/mail user add a@b >/dev/null && "
+        "mkfifo $d/fifo && { sleep 60 >$d/fifo & } && "
+        LDA "-o vmail_root=$d/mail -o delivery_timeout=1s -d a@b <$d/fifo; "
+        "status=$?; kill $!; find $d -path '*/new/*' -o -path '*/cur/*'; rm -r $d; exit $status";
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    g_autofree char *output = NULL;
+    g_autofree char *errors = NULL;
+    int status;
+
+    (void)state;
+    assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &output,
+                             &errors, &status, NULL));
+    assert_string_equal(errors, "4.3.0 the delivery did not end within 1 s (delivery_timeout)\n");
+    assert_string_equal(output, "");
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 75);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_pipe_sees),
+        cmocka_unit_test(the_deadline_defers),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
