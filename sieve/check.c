@@ -17,22 +17,25 @@ static const char *kind_name(const struct sieve_word *word)
 
 /* The word among the extensions that are on. */
 static const struct sieve_word *find_word(const struct sieve_compiler *compiler, const char *name,
-    const struct sieve_extension **ret_extension)
+    bool test, const struct sieve_extension **ret_extension)
 {
     const struct sieve_unit *unit = compiler->unit;
+    const struct sieve_word *other_kind = NULL;
     char first = g_ascii_tolower(name[0]);
 
     for (size_t i = 0; i < unit->extension_count; i++) {
         const struct sieve_word *word = unit->extensions[i]->words;
 
         for (; word != NULL && word->name != NULL; word++) {
-            if (word->name[0] == first && g_ascii_strcasecmp(word->name, name) == 0) {
-                *ret_extension = unit->extensions[i];
+            if (word->name[0] != first || g_ascii_strcasecmp(word->name, name) != 0)
+                continue;
+            *ret_extension = unit->extensions[i];
+            if (((word->flags & SIEVE_WORD_TEST) != 0) == test)
                 return word;
-            }
+            other_kind = word;
         }
     }
-    return NULL;
+    return other_kind;
 }
 
 /* The extension that has a word of this name, whether it is on or not. */
@@ -612,7 +615,7 @@ static bool check_test_count(struct sieve_compiler *compiler, const struct sieve
     if (node->test_count == 0)
         return true;
     const struct sieve_node *test = node->tests[0];
-    const struct sieve_word *other = find_word(compiler, test->name, &owner);
+    const struct sieve_word *other = find_word(compiler, test->name, true, &owner);
     if (other != NULL && other->flags & SIEVE_WORD_TEST)
         sieve_error(compiler, node, "the %s %s accepts no sub-tests, but tests are specified",
             word->name, kind_name(word));
@@ -669,7 +672,7 @@ static bool check_node_arguments(struct sieve_compiler *compiler, struct sieve_n
 
 static bool bind_word(struct sieve_compiler *compiler, struct sieve_node *node, bool test)
 {
-    node->word = find_word(compiler, node->name, &node->extension);
+    node->word = find_word(compiler, node->name, test, &node->extension);
     if (node->word == NULL) {
         report_unknown_word(compiler, node, test);
         return false;

@@ -135,7 +135,7 @@ enum sieve_word_flags {
     SIEVE_WORD_REQUIRE = 1 << 7,    /* only before all other commands (require) */
     SIEVE_WORD_CONTROL = 1 << 8,    /* stop and the like: what follows in the block never runs */
     SIEVE_WORD_MODIFIERS = 1 << 9,  /* takes the modifiers of `set` as tags (ext/modifiers.h) */
-    SIEVE_WORD_BRANCH = 1 << 9,     /* runs only when the command before it said FALSE (else) */
+    SIEVE_WORD_BRANCH = 1 << 10,    /* runs only when the command before it said FALSE (else) */
 };
 
 /* A command or a test. */

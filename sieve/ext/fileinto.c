@@ -1,0 +1,60 @@
+/*
+ * fileinto (RFC 5228 4.1).
+ */
+#include <string.h>
+
+#include "sieve/sieve-internal.h"
+
+/* Valid UTF-8 without control characters; what the store cannot hold it refuses itself. */
+static bool is_mailbox_name(const struct sieve_string *name)
+{
+    if (name->length == 0 || name->length > 1024 ||
+        !g_utf8_validate_len(name->data, name->length, NULL))
+        return false;
+    for (size_t i = 0; i < name->length; i++)
+        if ((unsigned char)name->data[i] < 0x20 || name->data[i] == 0x7F)
+            return false;
+    return true;
+}
+
+static bool check_fileinto(struct sieve_compiler *compiler, struct sieve_node *node)
+{
+    const struct sieve_string *name = sieve_constant(node->args[0]);
+    const struct sieve_host *host = compiler->options->host;
+
+    if (name == NULL)
+        return true;
+    if (!is_mailbox_name(name)) {
+        sieve_error(compiler, node, "invalid folder name '%.100s' specified for fileinto",
+            name->data);
+        return false;
+    }
+    if (host != NULL && host->mailbox_exists != NULL && sieve_node_tag(node, "create") == NULL &&
+        host->mailbox_exists(host->ctx, name->data) == SIEVE_NO)
+        sieve_warning(compiler, node, "folder '%.100s' does not exist (yet)", name->data);
+    return true;
+}
+
+static enum sieve_status run_fileinto(struct sieve_run *run, const struct sieve_node *node)
+{
+    struct sieve_string name = sieve_arg_string(run, node, 0);
+
+    if (!is_mailbox_name(&name))
+        return sieve_fail(run, node, "fileinto: invalid folder name '%.100s'", name.data);
+    struct sieve_action *action = sieve_action_new(run, node, SIEVE_ACTION_FILEINTO);
+    action->store.mailbox = name.data;
+    return sieve_action_commit(run, node, action);
+}
+
+static const struct sieve_word words[] = {
+    {.name = "fileinto", .args = "s", .check = check_fileinto, .run = run_fileinto,
+        .arg_names = "folder"},
+    {NULL},
+};
+
+const struct sieve_extension sieve_ext_fileinto = {
+    .name = "fileinto",
+    .rfc = "RFC 5228",
+    .status = "complete",
+    .words = words,
+};

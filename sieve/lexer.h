@@ -1,0 +1,46 @@
+/*
+ * Bytes of a script into tokens (RFC 5228 section 8.1).
+ */
+#ifndef VMAIL_SIEVE_LEXER_H
+#define VMAIL_SIEVE_LEXER_H
+
+#include "sieve/sieve-internal.h"
+
+enum token_kind {
+    TOKEN_END,
+    TOKEN_IDENTIFIER,
+    TOKEN_TAG,          /* text without the colon */
+    TOKEN_NUMBER,
+    TOKEN_STRING,       /* quoted or multi-line, line ends CRLF */
+    TOKEN_PUNCTUATION,  /* one of ; , ( ) [ ] { } */
+    TOKEN_ERROR,        /* reported already */
+};
+
+struct token {
+    enum token_kind kind;
+    unsigned line, column;
+    char punctuation;
+    uint64_t number;
+    struct sieve_string text; /* in the compile's arena */
+};
+
+struct lexer {
+    struct sieve_compiler *compiler;
+    const char *at, *end;
+    const char *line_start;
+    const char *counted; /* column_of has counted up to here */
+    unsigned counted_column;
+    unsigned line;
+    bool garbage;        /* the last token was garbage: report a run of it once */
+    struct token token;  /* the present one */
+};
+
+/* Starts at the first token. */
+void lexer_init(struct lexer *lexer, struct sieve_compiler *compiler, const char *text,
+    size_t length);
+void lexer_next(struct lexer *lexer);
+
+/* "string \"x\"" and so on, for messages; in the arena. */
+const char *lexer_describe(const struct lexer *lexer);
+
+#endif

@@ -1,0 +1,337 @@
+#include "sieve/parser.h"
+
+#include <string.h>
+
+#include "sieve/lexer.h"
+
+#define ARGUMENTS_MAX 64
+
+struct parser {
+    struct lexer lexer;
+    struct sieve_compiler *compiler;
+    bool failed;
+    size_t node_count;
+};
+
+/* What a parsing step leaves behind: in place, or lost (the caller looks for a place to go on). */
+enum outcome { PLACED, LOST };
+
+static bool at(const struct parser *parser, char punctuation)
+{
+    const struct token *token = &parser->lexer.token;
+
+    return token->kind == TOKEN_PUNCTUATION && token->punctuation == punctuation;
+}
+
+static bool accept(struct parser *parser, char punctuation)
+{
+    if (!at(parser, punctuation))
+        return false;
+    lexer_next(&parser->lexer);
+    return true;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+fail(struct parser *parser, const char *format, ...)
+{
+    const struct token *token = &parser->lexer.token;
+    va_list args;
+
+    parser->failed = true;
+    if (token->kind == TOKEN_ERROR)
+        return; /* the lexer has said it */
+    va_start(args, format);
+    const char *text = arena_vprintf(parser->compiler->arena, format, args);
+    va_end(args);
+    sieve_error_at(parser->compiler, token->line, token->column, "%s", text);
+}
+
+static int priority(const struct token *token)
+{
+    if (token->kind != TOKEN_PUNCTUATION)
+        return -1;
+    switch (token->punctuation) {
+    case '[': case ']': return 0;
+    case '(': case ')': return 1;
+    case ';': return 2;
+    case '{': case '}': return 3;
+    default: return -1;
+    }
+}
+
+/* Passes over what is broken until @closing of this level, or something of a higher level. Each
+ * round takes a token, so it ends. */
+static enum outcome recover(struct parser *parser, char closing)
+{
+    static const char opening[] = {'[', '(', 0, '{'};
+    int level = closing == ']' ? 0 : closing == ')' ? 1 : closing == ';' ? 2 : 3;
+    size_t depth = 1;
+
+    while (parser->lexer.token.kind != TOKEN_END && priority(&parser->lexer.token) <= level) {
+        if (opening[level] != 0 && at(parser, opening[level]))
+            depth++;
+        else if (at(parser, closing) && --depth == 0)
+            return PLACED;
+        lexer_next(&parser->lexer);
+        if (parser->compiler->too_many)
+            return LOST;
+    }
+    return closing == ';' && at(parser, '{') ? PLACED : LOST;
+}
+
+static struct sieve_node *node_new(struct parser *parser)
+{
+    struct sieve_node *node = ARENA_NEW(parser->compiler->arena, struct sieve_node);
+    const struct token *token = &parser->lexer.token;
+
+    node->name = token->text.data;
+    node->line = token->line;
+    node->column = token->column;
+    node->unit = parser->compiler->unit;
+    node->constant = -1;
+    if (++parser->node_count == parser->compiler->options->limits.max_commands + 1)
+        fail(parser, "the script has too many commands and tests (the bound is %zu)",
+            parser->compiler->options->limits.max_commands);
+    lexer_next(&parser->lexer);
+    return node;
+}
+
+static void take_literal(struct parser *parser, GArray *strings)
+{
+    const struct token *token = &parser->lexer.token;
+    struct sieve_literal literal = {.line = token->line, .column = token->column,
+        .text = token->text};
+
+    g_array_append_val(strings, literal);
+    lexer_next(&parser->lexer);
+}
+
+static enum outcome parse_list(struct parser *parser, GArray *strings)
+{
+    lexer_next(&parser->lexer);
+    for (;;) {
+        if (parser->lexer.token.kind != TOKEN_STRING) {
+            fail(parser, "expected a string in the list, but found %s",
+                lexer_describe(&parser->lexer));
+            break;
+        }
+        if (strings->len >= parser->compiler->options->limits.max_list) {
+            fail(parser, "the list has too many strings (the bound is %zu)",
+                parser->compiler->options->limits.max_list);
+            break;
+        }
+        take_literal(parser, strings);
+        if (accept(parser, ']'))
+            return PLACED;
+        if (!accept(parser, ',')) {
+            fail(parser, "expected ',' or ']' in the list, but found %s",
+                lexer_describe(&parser->lexer));
+            break;
+        }
+    }
+    if (recover(parser, ']') == LOST)
+        return LOST;
+    lexer_next(&parser->lexer);
+    return PLACED;
+}
+
+static enum outcome parse_raw_args(struct parser *parser, struct sieve_node *node)
+{
+    struct arena *arena = parser->compiler->arena;
+    struct sieve_raw_arg args[ARGUMENTS_MAX];
+    size_t count = 0;
+    enum outcome outcome = PLACED;
+
+    while (outcome == PLACED) {
+        const struct token *token = &parser->lexer.token;
+        struct sieve_raw_arg arg = {.line = token->line, .column = token->column};
+
+        if (token->kind == TOKEN_TAG) {
+            arg.kind = SIEVE_RAW_TAG;
+            arg.tag = token->text.data;
+        } else if (token->kind == TOKEN_NUMBER) {
+            arg.kind = SIEVE_RAW_NUMBER;
+            arg.number = token->number;
+        } else if (token->kind == TOKEN_STRING || at(parser, '[')) {
+            bool list = token->kind != TOKEN_STRING;
+
+            arg.kind = list ? SIEVE_RAW_LIST : SIEVE_RAW_STRING;
+            if (!list) {
+                arg.strings = ARENA_NEW(arena, struct sieve_literal);
+                *arg.strings = (struct sieve_literal){.line = token->line,
+                    .column = token->column, .text = token->text};
+                arg.count = 1;
+            } else {
+                g_autoptr(GArray) strings = g_array_new(FALSE, TRUE,
+                    sizeof(struct sieve_literal));
+
+                outcome = parse_list(parser, strings);
+                arg.count = strings->len;
+                arg.strings = ARENA_ARRAY(arena, struct sieve_literal, arg.count);
+                if (arg.count > 0)
+                    memcpy(arg.strings, strings->data, arg.count * sizeof(*arg.strings));
+            }
+        } else {
+            break;
+        }
+        if (count == ARGUMENTS_MAX) {
+            fail(parser, "too many arguments for '%s'", node->name);
+            return LOST;
+        }
+        args[count++] = arg;
+        if (arg.kind != SIEVE_RAW_LIST)
+            lexer_next(&parser->lexer);
+    }
+    node->raw_count = count;
+    node->raw = ARENA_ARRAY(arena, struct sieve_raw_arg, count);
+    if (count > 0)
+        memcpy(node->raw, args, count * sizeof(*args));
+    return outcome;
+}
+
+static enum outcome parse_arguments(struct parser *parser, struct sieve_node *node,
+    size_t depth);
+
+static enum outcome parse_test(struct parser *parser, GPtrArray *tests, size_t depth)
+{
+    struct sieve_node *test = node_new(parser);
+
+    g_ptr_array_add(tests, test);
+    return parse_arguments(parser, test, depth + 1);
+}
+
+/* Behind '(' until behind ')'. */
+static enum outcome parse_test_list(struct parser *parser, GPtrArray *tests, size_t depth)
+{
+    for (;;) {
+        if (parser->lexer.token.kind != TOKEN_IDENTIFIER) {
+            fail(parser, "expected a test in the list, but found %s",
+                lexer_describe(&parser->lexer));
+            break;
+        }
+        if (parse_test(parser, tests, depth) == LOST)
+            break;
+        if (accept(parser, ')'))
+            return PLACED;
+        if (!accept(parser, ',')) {
+            fail(parser, "expected ',' or ')' in the list of tests, but found %s",
+                lexer_describe(&parser->lexer));
+            break;
+        }
+    }
+    if (recover(parser, ')') == LOST)
+        return LOST;
+    lexer_next(&parser->lexer);
+    return PLACED;
+}
+
+/* arguments = *argument [ test / test-list ]. The recursion is bounded by max_nesting. */
+static enum outcome parse_arguments(struct parser *parser, struct sieve_node *node, size_t depth)
+{
+    size_t bound = parser->compiler->options->limits.max_nesting;
+
+    if (parse_raw_args(parser, node) == LOST)
+        return LOST;
+    bool list = at(parser, '(');
+    if (!list && parser->lexer.token.kind != TOKEN_IDENTIFIER)
+        return PLACED;
+    if (depth + 1 > bound) {
+        fail(parser, "tests are nested too deep (the bound is %zu)", bound);
+        if (!list)
+            return LOST;
+        lexer_next(&parser->lexer);
+        if (recover(parser, ')') == LOST)
+            return LOST;
+        lexer_next(&parser->lexer);
+        return PLACED;
+    }
+    g_autoptr(GPtrArray) tests = g_ptr_array_new();
+    enum outcome outcome;
+    if (list) {
+        node->raw_flags |= SIEVE_RAW_TEST_LIST;
+        lexer_next(&parser->lexer);
+        outcome = parse_test_list(parser, tests, depth);
+    } else {
+        outcome = parse_test(parser, tests, depth);
+    }
+    node->test_count = tests->len;
+    node->tests = arena_memdup(parser->compiler->arena, tests->pdata,
+        tests->len * sizeof(gpointer));
+    return outcome;
+}
+
+static enum outcome parse_block(struct parser *parser, struct sieve_block *block, size_t depth);
+
+/* Behind '{' until behind '}'. */
+static enum outcome parse_braces(struct parser *parser, struct sieve_node *node, size_t depth)
+{
+    size_t bound = parser->compiler->options->limits.max_nesting;
+    enum outcome outcome;
+
+    if (depth + 1 > bound) {
+        fail(parser, "blocks are nested too deep (the bound is %zu)", bound);
+        outcome = LOST;
+    } else {
+        node->block = ARENA_NEW(parser->compiler->arena, struct sieve_block);
+        outcome = parse_block(parser, node->block, depth + 1);
+        if (outcome == PLACED && accept(parser, '}'))
+            return PLACED;
+        if (outcome == PLACED)
+            fail(parser, "expected a command or '}', but found %s",
+                lexer_describe(&parser->lexer));
+    }
+    if (recover(parser, '}') == LOST)
+        return LOST;
+    lexer_next(&parser->lexer);
+    return PLACED;
+}
+
+static enum outcome parse_command(struct parser *parser, GPtrArray *nodes, size_t depth)
+{
+    struct sieve_node *node = node_new(parser);
+    enum outcome outcome;
+
+    g_ptr_array_add(nodes, node);
+    outcome = parse_arguments(parser, node, 1);
+    if (outcome == PLACED && !at(parser, ';') && !at(parser, '{')) {
+        fail(parser, "expected ';' or '{' after '%s', but found %s", node->name,
+            lexer_describe(&parser->lexer));
+        outcome = LOST;
+    }
+    if (outcome == LOST && recover(parser, ';') == LOST)
+        return LOST;
+    if (accept(parser, ';'))
+        return PLACED;
+    lexer_next(&parser->lexer);
+    return parse_braces(parser, node, depth);
+}
+
+static enum outcome parse_block(struct parser *parser, struct sieve_block *block, size_t depth)
+{
+    g_autoptr(GPtrArray) nodes = g_ptr_array_new();
+    enum outcome outcome = PLACED;
+
+    while (outcome == PLACED && parser->lexer.token.kind == TOKEN_IDENTIFIER &&
+        !parser->compiler->too_many &&
+        parser->node_count <= parser->compiler->options->limits.max_commands)
+        outcome = parse_command(parser, nodes, depth);
+    block->count = nodes->len;
+    block->nodes = arena_memdup(parser->compiler->arena, nodes->pdata,
+        nodes->len * sizeof(gpointer));
+    return outcome;
+}
+
+struct sieve_block *sieve_parse(struct sieve_compiler *compiler, const char *text, size_t length)
+{
+    struct parser parser = {.compiler = compiler};
+    unsigned errors = compiler->diagnostics->errors;
+    struct sieve_block *block = ARENA_NEW(compiler->arena, struct sieve_block);
+
+    lexer_init(&parser.lexer, compiler, text, length);
+    enum outcome outcome = parse_block(&parser, block, 1);
+    if (outcome == PLACED && !parser.failed && parser.lexer.token.kind != TOKEN_END &&
+        !compiler->too_many)
+        fail(&parser, "expected a command, but found %s", lexer_describe(&parser.lexer));
+    return parser.failed || outcome == LOST || compiler->diagnostics->errors > errors ? NULL
+                                                                                     : block;
+}
