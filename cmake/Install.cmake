@@ -1,4 +1,6 @@
 install(DIRECTORY schema/ DESTINATION ${CMAKE_INSTALL_DATADIR}/vmail-lda/schema
     FILES_MATCHING PATTERN "*.sql")
-install(FILES postfix-master.cf.example README.md LICENSE
+install(FILES docs/vmail-lda.1 docs/vmail.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES docs/vmail.conf.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
+install(FILES postfix-master.cf.example vmail.conf.example README.md LICENSE
     DESTINATION ${CMAKE_INSTALL_DOCDIR})
