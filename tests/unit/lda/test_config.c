@@ -203,6 +203,21 @@ static void the_example_is_complete(void **state)
     config_free(config);
 }
 
+static void the_manual_names_every_key(void **state)
+{
+    FILE *file = fopen(TEST_SOURCE_DIR "/docs/vmail.conf.5", "r");
+    char text[65536];
+
+    (void)state;
+    assert_non_null(file);
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[length] = '\0';
+    for (int i = 0; i < CONFIG_KEYS; i++)
+        if (strstr(text, config_entry_of((enum config_key)i)->name) == NULL)
+            fail_msg("%s is not in vmail.conf.5", config_entry_of((enum config_key)i)->name);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +227,7 @@ int main(void)
         cmocka_unit_test(what_is_refused),
         cmocka_unit_test(a_missing_file),
         cmocka_unit_test(the_example_is_complete),
+        cmocka_unit_test(the_manual_names_every_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
