@@ -1,11 +1,12 @@
 /*
  * From the query's tree to statements, and a page of rows out of them.
  *
- * A page is found in two steps. First the newest HEAD_ROWS rows of the user (or of the mailbox, or
- * of the days, that the query names) are compared one by one: a common word fills its page there,
- * and no index can be faster. A page that is not full after that means that the word is rare, at
- * most a page in HEAD_ROWS rows; then the token index answers, with few candidates. So the cost does
- * not depend on an estimate of how common a word is.
+ * A page is found in up to three steps. First the newest HEAD_ROWS rows of the user (or of the
+ * mailbox, or of the days, that the query names) are compared one by one: a common word fills its
+ * page there, and no index can be faster. How many were found there tells how common the query is:
+ * where LONG_HEAD_ROWS should fill the page, they are compared next. What is rarer than that the
+ * token index answers, with few candidates. So the cost does not depend on the database's guess
+ * how common a word is.
  */
 #include "store/search.h"
 
@@ -17,6 +18,7 @@
 #include "store/search_text.h"
 
 #define HEAD_ROWS 2000
+#define LONG_HEAD_ROWS 30000
 #define LIMIT_MAX 10000
 /* Relevance is weighed among this many of the newest matches. */
 #define RELEVANCE_ROWS 2000
@@ -230,18 +232,33 @@ static void add_condition(struct statement *statement, const struct query *query
 
 /* ------------------------------------------------------------------ the token index */
 
-/* Tokens of a text as PostgreSQL's array literal or FTS5's expression. Tokens hold letters, digits
- * and '_' only (search_text.h), so neither form needs escapes. */
-static char *tokens_literal(enum db_kind kind, const GPtrArray *tokens)
+/* What the index is asked for a text: all of the tokens, or one of them. */
+struct tokens {
+    GPtrArray *list;
+    bool any;
+};
+
+static struct tokens tokens_of(const struct query *query, int64_t user_id)
 {
+    struct tokens tokens = { search_query_tokens_new(user_id, query->text, TOKENS_PER_TEXT), false };
+
+    if (tokens.list->len == 0) {
+        g_ptr_array_unref(tokens.list);
+        tokens = (struct tokens){ search_query_choices_new(user_id, query->text), true };
+    }
+    return tokens;
+}
+
+/* PostgreSQL's array literal or FTS5's expression. Tokens hold letters, digits and '_' only
+ * (search_text.h), so neither form needs escapes. */
+static char *tokens_literal(enum db_kind kind, const struct tokens *tokens)
+{
+    const char *separator = kind == DB_PGSQL ? "," : tokens->any ? " OR " : " AND ";
     GString *out = g_string_new(kind == DB_PGSQL ? "{" : "");
 
-    for (guint i = 0; i < tokens->len; i++)
-        g_string_append_printf(out, kind == DB_PGSQL ? "%s\"%s\"" : "%s\"%s\"",
-                               i == 0               ? ""
-                               : kind == DB_PGSQL   ? ","
-                                                    : " AND ",
-                               (const char *)tokens->pdata[i]);
+    for (guint i = 0; i < tokens->list->len; i++)
+        g_string_append_printf(out, "%s\"%s\"", i ? separator : "",
+                               (const char *)tokens->list->pdata[i]);
     if (kind == DB_PGSQL)
         g_string_append_c(out, '}');
     return g_string_free(out, FALSE);
@@ -251,9 +268,11 @@ static char *tokens_literal(enum db_kind kind, const GPtrArray *tokens)
 static bool is_indexed(const struct query *query, int64_t user_id)
 {
     if (is_text(query->type)) {
-        g_autoptr(GPtrArray) tokens = search_query_tokens_new(user_id, query->text, 1);
+        struct tokens tokens = tokens_of(query, user_id);
+        bool any = tokens.list->len > 0;
 
-        return tokens->len > 0;
+        g_ptr_array_unref(tokens.list);
+        return any;
     }
     if (query->type != QUERY_AND && query->type != QUERY_OR)
         return false;
@@ -269,11 +288,11 @@ static void append_match(GString *match, const struct query *query, int64_t user
     bool first = true;
 
     if (is_text(query->type)) {
-        g_autoptr(GPtrArray) tokens =
-            search_query_tokens_new(user_id, query->text, TOKENS_PER_TEXT);
-        g_autofree char *literal = tokens_literal(DB_SQLITE, tokens);
+        struct tokens tokens = tokens_of(query, user_id);
+        g_autofree char *literal = tokens_literal(DB_SQLITE, &tokens);
 
         g_string_append_printf(match, "(%s)", literal);
+        g_ptr_array_unref(tokens.list);
         return;
     }
     g_string_append_c(match, '(');
@@ -294,12 +313,12 @@ static void add_token_condition(struct statement *statement, const struct query 
     bool first = true;
 
     if (is_text(query->type)) {
-        g_autoptr(GPtrArray) tokens =
-            search_query_tokens_new(statement->user_id, query->text, TOKENS_PER_TEXT);
+        struct tokens tokens = tokens_of(query, statement->user_id);
 
-        add(statement, "s.tokens @> ");
-        add_text(statement, tokens_literal(DB_PGSQL, tokens));
+        add(statement, tokens.any ? "s.tokens && " : "s.tokens @> ");
+        add_text(statement, tokens_literal(DB_PGSQL, &tokens));
         add(statement, "::text[]");
+        g_ptr_array_unref(tokens.list);
         return;
     }
     add(statement, "(");
@@ -468,9 +487,10 @@ static void add_bounds(struct statement *statement, const struct query *query)
     }
 }
 
-/* The newest HEAD_ROWS rows within the bounds. */
+/* The newest @rows rows within the bounds. */
 static bool run_head(struct db *db, int64_t user_id, const struct query *query,
-                     const struct page_key *key, int limit, GPtrArray *hits, struct error *err)
+                     const struct page_key *key, int rows, int limit, GPtrArray *hits,
+                     struct error *err)
 {
     struct statement statement;
     bool done;
@@ -483,7 +503,7 @@ static bool run_head(struct db *db, int64_t user_id, const struct query *query,
     add_bounds(&statement, query);
     add_key(&statement, "h", key);
     g_string_append_printf(statement.sql,
-                           " ORDER BY h.date DESC, h.id DESC LIMIT %d) h WHERE ", HEAD_ROWS);
+                           " ORDER BY h.date DESC, h.id DESC LIMIT %d) h WHERE ", rows);
     add_condition(&statement, query);
     g_string_append_printf(statement.sql, " ORDER BY h.date DESC, h.id DESC LIMIT %d", limit);
     done = statement_run(&statement, db, hits, err);
@@ -491,11 +511,17 @@ static bool run_head(struct db *db, int64_t user_id, const struct query *query,
     return done;
 }
 
+/* The rows that fulfil @query, newest first. Where the token index helps, SQLite must start from it:
+ * "+" keeps it from walking all of the user's rows in the order of their dates instead (measured:
+ * 60 ms against 1 ms at a million rows). */
 static void add_select(struct statement *statement, const struct query *query,
                        const struct page_key *key, int limit)
 {
-    add(statement, " FROM email_headers h WHERE h.user_id = $1");
-    if (is_indexed(query, statement->user_id)) {
+    bool indexed = is_indexed(query, statement->user_id);
+
+    add(statement, " FROM email_headers h WHERE ");
+    add(statement, indexed && statement->kind == DB_SQLITE ? "+h.user_id = $1" : "h.user_id = $1");
+    if (indexed) {
         add(statement, " AND ");
         add_candidates(statement, query);
     }
@@ -522,6 +548,27 @@ static bool run_all(struct db *db, int64_t user_id, const struct query *query,
     done = statement_run(&statement, db, hits, err);
     statement_clear(&statement);
     return done;
+}
+
+/* Steps one to three. */
+static bool run_by_date(struct db *db, int64_t user_id, const struct query *query,
+                        const struct page_key *key, int limit, GPtrArray *hits, struct error *err)
+{
+    guint wanted = (guint)limit;
+
+    if (!run_head(db, user_id, query, key, HEAD_ROWS, limit, hits, err))
+        return false;
+    if (hits->len >= wanted)
+        return true;
+    if (hits->len * (LONG_HEAD_ROWS / HEAD_ROWS) > wanted) {
+        g_ptr_array_set_size(hits, 0);
+        if (!run_head(db, user_id, query, key, LONG_HEAD_ROWS, limit, hits, err))
+            return false;
+        if (hits->len >= wanted)
+            return true;
+    }
+    g_ptr_array_set_size(hits, 0);
+    return run_all(db, user_id, query, key, limit, hits, err);
 }
 
 /* ------------------------------------------------------------------ relevance */
@@ -613,11 +660,7 @@ bool search_run(struct db *db, int64_t user_id, const struct query *query,
     if (options->sort == SEARCH_SORT_RELEVANCE) {
         done = run_relevance(db, user_id, query, after, limit, hits, err);
     } else {
-        done = run_head(db, user_id, query, after, limit, hits, err);
-        if (done && hits->len < (guint)limit) {
-            g_ptr_array_set_size(hits, 0);
-            done = run_all(db, user_id, query, after, limit, hits, err);
-        }
+        done = run_by_date(db, user_id, query, after, limit, hits, err);
     }
     g_free(key.date);
     if (!done)

@@ -163,50 +163,81 @@ static GPtrArray *token_set_finish(struct token_set *set)
     return set->tokens;
 }
 
-GPtrArray *search_tokens_new(int64_t user_id, const char *folded)
+/* The letter at @p when it can be part of a token, else 0; *@ret_next is behind it. */
+static gunichar letter_at(const char *p, const char **ret_next)
 {
-    const char *previous = NULL;
+    gunichar c = *p ? g_utf8_get_char(p) : 0;
+
+    *ret_next = *p ? g_utf8_next_char(p) : p;
+    return c && is_token_character(c) ? c : 0;
+}
+
+/* Adds what begins at @p. @whole: of a document, which goes on no further than we see; else of a
+ * query, which may be the middle of a longer word. */
+static void add_tokens_at(struct token_set *set, const char *p, bool whole, bool alone)
+{
+    const char *second, *third, *end;
+    gunichar a = letter_at(p, &second);
+    gunichar b = a ? letter_at(second, &third) : 0;
+    gunichar c = b ? letter_at(third, &end) : 0;
+
+    if (!a)
+        return;
+    if (is_dense_script(a) && (whole || (alone && !b)))
+        token_set_add(set, p, second);
+    if (!b)
+        return;
+    if (a >= 0x80 || b >= 0x80)
+        token_set_add(set, p, third);
+    else if (c && c < 0x80)
+        token_set_add(set, p, end);
+    else if (whole || c)
+        token_set_add(set, p, third);
+}
+
+static GPtrArray *tokens_new(int64_t user_id, const char *folded, bool whole, size_t limit)
+{
     struct token_set set;
+    bool alone = true; /* what stands before is no letter */
 
-    token_set_init(&set, user_id, G_MAXSIZE);
-    for (const char *p = folded; *p; p = g_utf8_next_char(p)) {
-        gunichar c = g_utf8_get_char(p);
+    token_set_init(&set, user_id, limit);
+    for (const char *p = folded, *next; *p; p = next) {
+        gunichar c = letter_at(p, &next);
 
-        if (!is_token_character(c)) {
-            previous = NULL;
-            continue;
-        }
-        if (previous)
-            token_set_add(&set, previous, g_utf8_next_char(p));
-        if (is_dense_script(c))
-            token_set_add(&set, p, g_utf8_next_char(p));
-        previous = p;
+        add_tokens_at(&set, p, whole, alone);
+        alone = !c;
     }
     return token_set_finish(&set);
 }
 
+GPtrArray *search_tokens_new(int64_t user_id, const char *folded)
+{
+    return tokens_new(user_id, folded, true, G_MAXSIZE);
+}
+
 GPtrArray *search_query_tokens_new(int64_t user_id, const char *folded, size_t limit)
 {
-    const char *previous = NULL;
-    bool alone = false; /* previous is the first of its run */
+    return tokens_new(user_id, folded, false, limit);
+}
+
+GPtrArray *search_query_choices_new(int64_t user_id, const char *folded)
+{
+    static const char followers[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     struct token_set set;
 
-    token_set_init(&set, user_id, limit);
-    for (const char *p = folded;; p = g_utf8_next_char(p)) {
-        gunichar c = *p ? g_utf8_get_char(p) : 0;
+    token_set_init(&set, user_id, G_MAXSIZE);
+    for (const char *p = folded; *p; p++) {
+        char token[3];
 
-        if (c && is_token_character(c)) {
-            if (previous)
-                token_set_add(&set, previous, g_utf8_next_char(p));
-            alone = !previous;
-            previous = p;
+        if (!g_ascii_isalnum(p[0]) || !g_ascii_isalnum(p[1]))
             continue;
+        token_set_add(&set, p, p + 2);
+        for (size_t i = 0; i < sizeof followers - 1; i++) {
+            memcpy(token, p, 2);
+            token[2] = followers[i];
+            token_set_add(&set, token, token + 3);
         }
-        if (previous && alone && is_dense_script(g_utf8_get_char(previous)))
-            token_set_add(&set, previous, p);
-        previous = NULL;
-        if (!c)
-            break;
+        break;
     }
     return token_set_finish(&set);
 }

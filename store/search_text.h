@@ -49,16 +49,26 @@ char *search_document_new(const char *subject, const char *from, const char *to,
 const char *search_document_field(const char *document, enum search_field field,
                                   size_t *ret_length);
 
-/* Adds to @tokens the index tokens of @folded: every two neighbouring letters or digits, and every
- * single letter of a script that writes words in one or two letters (Han, Hangul, Kana). A token is
- * "<user_id>_<letters>" in UTF-8: only digits, '_' and letters, so it needs no quoting in FTS5.
- * Distinct, sorted by bytes. The array owns strings (g_free). */
+/* The index tokens of @folded, where letters stand side by side:
+ *
+ *   three ASCII letters or digits             "inv" "nvo" "voi" "oic" "ice"  of "invoice"
+ *   two ASCII ones that end such a run        "ce"
+ *   two letters of which one is not ASCII     "보고" "고서" of "보고서", "mü" "ün" of "mün"
+ *   each single letter of Han, Hangul, Kana   "보" "고" "서": a word may be one letter there
+ *
+ * Two letters of ASCII alone are in too many rows to narrow a search (measured: docs/search.md). A
+ * token is "<user_id>_<letters>" in UTF-8: only digits, '_' and letters, so it needs no quoting in
+ * FTS5. Distinct, sorted by bytes; an array of strings (g_free). */
 GPtrArray *search_tokens_new(int64_t user_id, const char *folded);
 
-/* The tokens that a document must have to contain @folded as a substring: fewer than
- * search_tokens_new (a single letter only where it stands alone). Empty when the index cannot help
- * (punctuation, one Latin letter). At most @limit, the first ones. */
+/* The tokens that a document must all have to contain @folded as a substring. Empty when the index
+ * cannot help so. At most @limit, the first ones. */
 GPtrArray *search_query_tokens_new(int64_t user_id, const char *folded, size_t limit);
+
+/* For two ASCII letters, where search_query_tokens_new is empty: the tokens of which a document must
+ * have at least one ("in": "in", "in0" … "inz"). Empty when there are no two such letters: then the
+ * index cannot help at all. */
+GPtrArray *search_query_choices_new(int64_t user_id, const char *folded);
 
 /* Initial consonants: a Hangul syllable becomes its 초성 (compatibility jamo: 김철수 → ㄱㅊㅅ),
  * everything else stays. @folded as from search_fold. The caller frees. */

@@ -9,7 +9,7 @@ CREATE INDEX email_headers_user_flagged ON email_headers (user_id, date, id)
 CREATE INDEX email_headers_user_unread ON email_headers (user_id, date, id) WHERE NOT is_read;
 CREATE INDEX email_headers_user_large ON email_headers (user_id, date, id) WHERE size >= 1048576;
 
--- Index tokens of a row, "<user_id>_<two letters>". The user stands inside the token, so that an
+-- Index tokens of a row, "<user_id>_<letters>". The user stands inside the token, so that an
 -- entry of the index holds one user's rows only. "C": bytes are compared, not a language's order.
 CREATE TABLE email_search (
     user_id INTEGER NOT NULL,
@@ -91,17 +91,20 @@ CREATE FUNCTION vmail_field(p_document text, p_field text) RETURNS text
         ELSE p_document END
 $$;
 
--- The index tokens that a row must have to hold every word. Only letters whose tokens are certain are
--- used: what is left out is compared all the same, by vmail_has_words.
+-- The index tokens that a row must have to hold every word (store/search_text.h tells what they are).
+-- Only letters whose tokens are certain are used: what is left out is compared all the same, by
+-- vmail_has_words.
 CREATE FUNCTION vmail_query_tokens(p_user integer, p_words text) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT coalesce(array_agg(DISTINCT p_user || '_' || token), '{}')
     FROM regexp_matches(vmail_fold(p_words),
              '[a-z0-9\u00e0-\u00f6\u00f8-\u017e\u03b1-\u03c9\u0430-\u044f\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3]+',
              'g') AS run,
-         LATERAL (SELECT substr(run[1], place, 2) AS token
-                  FROM generate_series(1, greatest(length(run[1]) - 1, 1)) AS place) AS pairs
-    WHERE length(token) = 2 OR token ~ '[\u3041-\u30fa\u4e00-\u9fa5\uac00-\ud7a3]'
+         LATERAL (SELECT CASE WHEN substr(run[1], place, 2) ~ '^[a-z0-9]{2}$'
+                              THEN substr(run[1], place, 3) ELSE substr(run[1], place, 2) END
+                  FROM generate_series(1, greatest(length(run[1]) - 1, 1)) AS place) AS pieces(token)
+    WHERE token ~ '^[a-z0-9]{3}$' OR (length(token) = 2 AND token ~ '[^a-z0-9]')
+       OR (length(run[1]) = 1 AND token ~ '[\u3041-\u30fa\u4e00-\u9fa5\uac00-\ud7a3]')
 $$;
 
 -- Does the text hold every word of p_words? Words are separated by white space.

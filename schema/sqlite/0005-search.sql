@@ -9,7 +9,7 @@ CREATE INDEX email_headers_user_flagged ON email_headers (user_id, date, id)
 CREATE INDEX email_headers_user_unread ON email_headers (user_id, date, id) WHERE NOT is_read;
 CREATE INDEX email_headers_user_large ON email_headers (user_id, date, id) WHERE size >= 1048576;
 
--- Index tokens of a row, "<user_id>_<two letters>", separated by spaces. rowid is email_headers.id.
+-- Index tokens of a row, "<user_id>_<letters>", separated by spaces. rowid is email_headers.id.
 -- No text is kept (content=''): an entry is removed by giving the same tokens again, which are made
 -- from the document in email_search_gone.
 CREATE VIRTUAL TABLE email_search USING fts5 (

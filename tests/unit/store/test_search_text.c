@@ -105,13 +105,17 @@ static char *joined(GPtrArray *tokens)
 static const struct {
     const char *folded, *document_tokens, *query_tokens;
 } tokens[] = {
-    { "abc", "7_ab 7_bc", "7_ab 7_bc" },
+    { "abc", "7_abc 7_bc", "7_abc" },
+    { "a1b2", "7_1b2 7_a1b 7_b2", "7_1b2 7_a1b" },
+    { "ab", "7_ab", "" },
     { "a b", "", "" },
-    { "aa aa", "7_aa", "7_aa" },
+    { "aaa aaa", "7_aa 7_aaa", "7_aaa" },
     { "보고서", "7_고 7_고서 7_보 7_보고 7_서", "7_고서 7_보고" },
     { "김", "7_김", "7_김" },
     { "김 씨x", "7_김 7_씨 7_씨x", "7_김 7_씨x" },
-    { "a@b.co", "7_co", "7_co" },
+    { "xy김z", "7_xy 7_y김 7_김 7_김z", "7_xy 7_y김 7_김z" },
+    { "müne", "7_mü 7_ne 7_ün", "7_mü 7_ün" },
+    { "a@b.com", "7_com 7_om", "7_com" },
     { "%_'\"", "", "" },
     { "", "", "" },
 };
@@ -128,6 +132,19 @@ static void test_tokens(void **state)
     }
 }
 
+/* Where all of no tokens would narrow nothing: one of the choices is there. False: there are none. */
+static bool check_choices(const char *part, GHashTable *set)
+{
+    g_autoptr(GPtrArray) choices = search_query_choices_new(1, part);
+    bool any = false;
+
+    for (guint i = 0; i < choices->len; i++)
+        any = any || g_hash_table_contains(set, choices->pdata[i]);
+    if (choices->len > 0 && !any)
+        fail_msg("\"%s\": none of its choices", part);
+    return choices->len > 0;
+}
+
 /* The promise the search stands on: whatever is a substring of a document, its query tokens are
  * among the document's. Every substring of a few mixed texts. */
 static void test_tokens_cover_substrings(void **state)
@@ -136,7 +153,7 @@ static void test_tokens_cover_substrings(void **state)
         "re: 주간보고 weekly report <kim@x.example>", "株式会社テスト co.,ltd 🎉🎉 straße",
         "a1김b2 ㄱㄴ é\xcc\x81 100%_x",
     };
-    int compared = 0;
+    int compared = 0, choices = 0;
 
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
@@ -154,6 +171,7 @@ static void test_tokens_cover_substrings(void **state)
                 for (guint k = 0; k < need->len; k++)
                     if (!g_hash_table_contains(set, need->pdata[k]))
                         fail_msg("\"%s\" in \"%s\": no %s", part, folded, (char *)need->pdata[k]);
+                choices += need->len == 0 && check_choices(part, set);
                 g_ptr_array_unref(need);
                 compared++;
                 if (!*to)
@@ -163,6 +181,7 @@ static void test_tokens_cover_substrings(void **state)
         g_ptr_array_unref(have);
     }
     assert_true(compared > 1000);
+    assert_true(choices > 20);
 }
 
 static void test_initials(void **state)
