@@ -8,6 +8,7 @@
 
 #include "lda/mail/date.h"
 
+#include "sieve/ext/list.h"
 #include "sieve/sieve-internal.h"
 
 /* ------------------------------------------------------------------ envelope-deliverby */

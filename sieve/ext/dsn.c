@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "sieve/ext/list.h"
 #include "sieve/sieve-internal.h"
 
 /* ------------------------------------------------------------------ envelope-dsn */

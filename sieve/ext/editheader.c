@@ -11,6 +11,7 @@
 
 #include "lda/mail/message.h"
 
+#include "sieve/ext/list.h"
 #include "sieve/sieve-internal.h"
 
 #define DEFAULT_MAX_VALUE 2048u

@@ -14,6 +14,7 @@
 #include "lda/mail/message.h"
 
 #include "sieve/ext/foreverypart.h"
+#include "sieve/ext/list.h"
 #include "sieve/sieve-internal.h"
 
 struct enclosed {
@@ -132,6 +133,7 @@ const struct sieve_extension sieve_ext_enclose = {
     .name = "enclose",
     .rfc = "RFC 5703",
     .status = "complete",
+    .flags = SIEVE_EXTENSION_EVERY_ACTION,
     .words = words,
     .on_action = before_action,
 };

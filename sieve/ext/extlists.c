@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include "sieve/ext/list.h"
+
 #define LOOKUP_WORK 4096u /* a question to a database costs as much as so many bytes looked at */
 
 /* ------------------------------------------------------------------ names */

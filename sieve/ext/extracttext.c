@@ -11,6 +11,7 @@
 #include "lda/mail/message.h"
 
 #include "sieve/ext/foreverypart.h"
+#include "sieve/ext/list.h"
 #include "sieve/ext/modifiers.h"
 #include "sieve/sieve-internal.h"
 
@@ -72,8 +73,8 @@ static const struct sieve_tag own_tags[] = {
 };
 
 static const struct sieve_word words[] = {
-    {.name = "extracttext", .flags = SIEVE_WORD_MODIFIERS, .args = "s", .tags = own_tags, .check = check_extracttext,
-        .run = run_extracttext, .arg_names = "varname"},
+    {.name = "extracttext", .flags = SIEVE_WORD_MODIFIERS, .args = "s", .tags = own_tags,
+        .check = check_extracttext, .run = run_extracttext, .arg_names = "varname"},
     {NULL},
 };
 

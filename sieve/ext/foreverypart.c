@@ -12,6 +12,8 @@
 
 #include "lda/mail/message.h"
 
+#include "sieve/ext/list.h"
+
 #define MAX_LOOPS 4u /* inside each other, as in Pigeonhole; includes count */
 
 /* A loop that runs. */

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "sieve/ext/list.h"
 #include "sieve/sieve-internal.h"
 
 static enum sieve_answer find(struct sieve_run *run, const struct sieve_string *id,

@@ -12,6 +12,7 @@
 #include "lda/mail/message.h"
 
 #include "sieve/ext/foreverypart.h"
+#include "sieve/ext/list.h"
 #include "sieve/sieve-internal.h"
 
 /* The four ways to look into a Content-Type or Content-Disposition field. */

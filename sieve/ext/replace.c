@@ -12,6 +12,7 @@
 #include "lda/mail/message.h"
 
 #include "sieve/ext/foreverypart.h"
+#include "sieve/ext/list.h"
 #include "sieve/sieve-internal.h"
 
 #define LONGEST_LINE 990u /* RFC 5322 2.1.1 allows 998 */

@@ -23,6 +23,7 @@
 
 #include "lda/mail/message.h"
 
+#include "sieve/ext/list.h"
 #include "sieve/sieve-internal.h"
 
 struct scale {

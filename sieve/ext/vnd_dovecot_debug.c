@@ -3,6 +3,7 @@
  *
  * Pigeonhole's spec-bosch-sieve-debug. Status: complete.
  */
+#include "sieve/ext/list.h"
 #include "sieve/sieve-internal.h"
 
 static enum sieve_status run_debug_log(struct sieve_run *run, const struct sieve_node *node)
