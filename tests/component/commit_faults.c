@@ -1,6 +1,7 @@
 #include "commit_faults.h"
 
 #include <errno.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/db.h"
@@ -12,6 +13,8 @@ enum db_outcome __real_db_commit(struct db *db, struct error *err);
 enum db_outcome __wrap_db_commit(struct db *db, struct error *err);
 bool __real_db_reconnect(struct db *db, struct error *err);
 bool __wrap_db_reconnect(struct db *db, struct error *err);
+int __real_nanosleep(const struct timespec *length, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *length, struct timespec *left);
 int __real_linkat(int from, const char *from_name, int to, const char *to_name, int flags);
 int __wrap_linkat(int from, const char *from_name, int to, const char *to_name, int flags);
 
@@ -52,6 +55,12 @@ bool __wrap_db_reconnect(struct db *db, struct error *err)
         return __real_db_reconnect(db, err);
     error_set(err, ERROR_TEMPORARY, "away for a test");
     return false;
+}
+
+/* The pauses between tries to connect are for real servers. */
+int __wrap_nanosleep(const struct timespec *length, struct timespec *left)
+{
+    return commit_faults.no_reconnect ? 0 : __real_nanosleep(length, left);
 }
 
 int __wrap_linkat(int from, const char *from_name, int to, const char *to_name, int flags)

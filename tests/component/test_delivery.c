@@ -373,6 +373,35 @@ static void client_moves(void *ctx)
     assert_int_equal(unlinkat(world.user.home, from, 0), 0);
 }
 
+/* IMAP COPY: a link under a new name, and the old one stays. */
+static void client_copies(void *ctx)
+{
+    const char *to = ctx;
+    g_autofree char *name = world_only_file(&world, "new");
+    g_autofree char *from = g_strdup_printf("new/%s", name);
+
+    assert_int_equal(linkat(world.user.home, from, world.user.home, to, 0), 0);
+}
+
+static void undone_copies_go_too(void **state)
+{
+    struct attempt attempt = {.key = KEY_1};
+
+    (void)state;
+    commit_faults.next = COMMIT_UNDONE;
+    commit_faults.meanwhile = client_copies;
+    commit_faults.ctx = (char *)".Sent/cur/1700000000.M1P1.other,S=1:2,S";
+    assert_false(world_deliver(&world, &attempt));
+    attempt_clear(&attempt);
+    nothing_left();
+    commit_faults.next = COMMIT_UNDONE;
+    commit_faults.meanwhile = NULL;
+    link_fault = EXDEV; /* copies, which share no inode */
+    assert_false(world_deliver(&world, &attempt));
+    attempt_clear(&attempt);
+    nothing_left();
+}
+
 static void undone_after_a_client_touched_it(void **state)
 {
     struct attempt attempt = {.key = KEY_1};
@@ -791,6 +820,7 @@ static void quota_counts_only_what_is_added(void **state)
     (void)state;
     world.user.quota_count = 1;
     die_before_commit(inbox);
+    assert_int_equal(unlinkat(world.user.home, "maildirsize", 0), 0); /* as if Dovecot counted */
     world_deliver_to(&world, KEY_1, inbox);
     settled(1);
 }
@@ -877,6 +907,7 @@ static int run_with(enum db_kind kind)
         T(links_in_the_home_are_not_followed),
         T(undone_leaves_nothing),
         T(undone_after_a_client_touched_it),
+        T(undone_copies_go_too),
         T(lost_answers_are_settled),
         T(lost_answer_and_the_database_stays_away),
         T(links_refused_are_copies),
