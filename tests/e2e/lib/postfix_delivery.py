@@ -78,7 +78,7 @@ def check_all(s, mails, when):
 def complaints(log):
     """Warnings of Postfix that would be ours; a clock that jumps between disk and host is not."""
     ours = ("warning:", "fatal:", "panic:", "error:")
-    excused = ("clock", "time warp", "future", "transport")
+    excused = ("clock", "time warp", "future")
     return [line for line in log.splitlines()
             if any(word in line for word in ours) and not any(word in line for word in excused)]
 
@@ -139,8 +139,11 @@ def tell(s, lookups, database_away, database_back):
     late = [("Late %03d" % n, message("Late %03d" % n, message_id="late%d@x" % n))
             for n in range(60)]
     # alice alone: her script leaves them in INBOX
+    if lookups == "sqlite":  # Postfix only reads: a writer's lock does not keep it from taking mail
+        database_away()
     postfix.inject(("sender@remote.example", [ALICE], mail) for _, mail in late)
-    database_away()
+    if lookups != "sqlite":
+        database_away()
     until(lambda: not postfix.queue_ids("incoming", "active"), "each was tried")
     waiting = len(postfix.queue_ids("deferred"))
     s.step("%d of %d wait; the database comes back, postqueue -f delivers each exactly once"

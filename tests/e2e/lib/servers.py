@@ -442,7 +442,8 @@ service managesieve-login {
                 time.sleep(0.5)
 
     def complaints(self):
-        """Lines of Dovecot's log that are warnings or worse; a clock that jumps is not our matter."""
+        """Lines of Dovecot's log that are warnings or worse; a clock that jumps and the machine's
+        limit of descriptors are not our matter."""
         try:
             with open(self.log, encoding="utf-8", errors="replace") as log:
                 lines = log.read().splitlines()
@@ -450,4 +451,4 @@ service managesieve-login {
             return []
         return [line for line in lines
                 if any(word in line for word in ("Warning:", "Error:", "Fatal:", "Panic:"))
-                and "Time moved" not in line and "time moved" not in line]
+                and not any(word in line for word in ("ime moved", "fd limit"))]
