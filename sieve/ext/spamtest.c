@@ -16,7 +16,6 @@
  * too. Without settings, or without the field, the answer is "0": not tested.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include <math.h>
 #include <string.h>
 
 #include <pcre2.h>
@@ -211,7 +210,7 @@ static enum sieve_status match_ratio(struct sieve_run *run, const struct sieve_n
     struct sieve_match match;
 
     struct sieve_string text = sieve_str(arena_printf(run->arena, "%d",
-        part < 0 ? 0 : (int)floor(value + 0.001)));
+        part < 0 ? 0 : (int)(value + 0.001)));
     sieve_trace(run, node, "value %s", text.data);
     sieve_match_begin(&match, run, node);
     return sieve_match_finish(&match, sieve_match_value(&match, &text));
