@@ -130,6 +130,7 @@ static bool spool(struct work *work, struct error *err)
 {
     struct spool_options options = {
         .envelope = work->envelope,
+        .user = work->user->address,
         .add_delivered_to = config_bool(work->config, CONFIG_DELIVERED_TO),
         .check_loop = !work->options->replay,
         .size_limit = config_number(work->config, CONFIG_MESSAGE_SIZE_LIMIT),

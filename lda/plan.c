@@ -216,6 +216,13 @@ static void plan_redirect(struct building *b, const struct sieve_action *action)
     const char *obstacle = redirect_obstacle(b);
     struct plan *plan = b->plan;
 
+    if (address_equal(redirect->address, b->policy->user) ||
+        address_equal(redirect->address, b->envelope->recipient)) {
+        b->settled = true; /* it would come back with our Delivered-To in it */
+        add_keep(plan, b->policy, NULL, action->message);
+        return;
+    }
+
     if (obstacle != NULL) {
         note(plan, "not redirected to <%s>: %s", redirect->address, obstacle);
         return;

@@ -29,6 +29,8 @@ struct spool {
     GString *top;        /* the first lines, held back until we know which fields are missing */
     bool top_done;
     bool top_has[TOP_FIELDS];
+    bool was_here;       /* Delivered-To with this recipient */
+    bool was_redirected; /* X-Sieve-Redirected-From with this user */
     bool in_header;
     GString *line;       /* the start of the current header line */
     struct spool_result result;
@@ -49,11 +51,11 @@ static enum top_field top_field_of(const GString *line, const char **ret_value)
     return TOP_FIELDS;
 }
 
-static bool is_recipient(const struct spool *spool, const char *value)
+static bool is_address(const char *value, const char *wanted)
 {
     g_autofree char *address = g_strstrip(g_strdup(value));
 
-    return address_equal(address, spool->options->envelope->recipient);
+    return address_equal(address, wanted);
 }
 
 static bool write_out(struct spool *spool, const char *data, size_t length, struct error *err)
@@ -88,15 +90,27 @@ static bool write_top(struct spool *spool, struct error *err)
 }
 
 /* A header line is complete (or its first LINE_KEPT bytes are): is it the sign of a loop? */
-static bool check_line(struct spool *spool, bool on_top, struct error *err)
+static void check_line(struct spool *spool, bool on_top)
 {
+    static const char redirected[] = "X-Sieve-Redirected-From:";
     const char *value;
     enum top_field field = top_field_of(spool->line, &value);
 
-    if (field != TOP_DELIVERED_TO || !spool->options->check_loop || !is_recipient(spool, value))
+    if (field == TOP_DELIVERED_TO && is_address(value, spool->options->envelope->recipient) &&
+        (!on_top || spool->top_has[TOP_DELIVERED_TO])) /* else it is the one of this delivery */
+        spool->was_here = true;
+    else if (g_ascii_strncasecmp(spool->line->str, redirected, strlen(redirected)) == 0 &&
+             spool->options->user != NULL &&
+             is_address(spool->line->str + strlen(redirected), spool->options->user))
+        spool->was_redirected = true;
+}
+
+/* What the user's own script sent away and what came back is stored, not returned to a sender who
+ * has nothing to do with it: the plan does not redirect it again. */
+static bool check_loop(const struct spool *spool, struct error *err)
+{
+    if (!spool->options->check_loop || !spool->was_here || spool->was_redirected)
         return true;
-    if (on_top && !spool->top_has[TOP_DELIVERED_TO])
-        return true; /* the one of this delivery */
     error_set(err, ERROR_LOOP, "mail forwarding loop for %s", spool->options->envelope->recipient);
     return false;
 }
@@ -110,8 +124,7 @@ static bool top_line(struct spool *spool, const char *data, size_t length, struc
     g_string_append_len(spool->line, data, (gssize)MIN(length, LINE_KEPT));
     bool continuation = spool->top->len > 0 && (data[0] == ' ' || data[0] == '\t');
     enum top_field field = top_field_of(spool->line, &value);
-    if (!check_line(spool, true, err))
-        return false;
+    check_line(spool, true);
     if (continuation || (field != TOP_FIELDS && spool->top->len < TOP_LIMIT)) {
         if (field != TOP_FIELDS && !continuation)
             spool->top_has[field] = true;
@@ -122,7 +135,7 @@ static bool top_line(struct spool *spool, const char *data, size_t length, struc
 }
 
 /* Follows the header lines in @data up to the empty line. */
-static bool scan_header(struct spool *spool, const char *data, size_t length, struct error *err)
+static void scan_header(struct spool *spool, const char *data, size_t length)
 {
     while (length > 0 && spool->in_header) {
         const char *newline = memchr(data, '\n', length);
@@ -132,16 +145,14 @@ static bool scan_header(struct spool *spool, const char *data, size_t length, st
             g_string_append_len(spool->line, data,
                                 (gssize)MIN(part, LINE_KEPT - spool->line->len));
         if (newline == NULL)
-            return true;
-        if (!check_line(spool, false, err))
-            return false;
+            return;
+        check_line(spool, false);
         if (spool->line->len == 0)
             spool->in_header = false;
         g_string_truncate(spool->line, 0);
         data += part + 1;
         length -= part + 1;
     }
-    return true;
 }
 
 /* Takes @data with LF line ends. While the top is held back, whole lines are looked at one by one:
@@ -170,8 +181,8 @@ static bool take(struct spool *spool, const char *data, size_t length, bool last
         used += part;
     }
     if (spool->top_done && used < length) {
-        if (!scan_header(spool, data + used, length - used, err) ||
-            !write_out(spool, data + used, length - used, err))
+        scan_header(spool, data + used, length - used);
+        if (!write_out(spool, data + used, length - used, err))
             return false;
         used = length;
     }
@@ -276,6 +287,7 @@ bool spool_copy(int input, int output, const struct spool_options *options,
     }
     if (good && !spool.top_done)
         good = write_top(&spool, err);
+    good = good && check_loop(&spool, err);
     if (good) {
         *ret_result = spool.result;
         g_strlcpy(ret_result->digest, g_checksum_get_string(spool.checksum),

@@ -11,6 +11,7 @@ struct envelope;
 
 struct spool_options {
     const struct envelope *envelope; /* normalised */
+    const char *user;                /* the account's address; or NULL */
     bool add_delivered_to;           /* configuration: delivered_to */
     bool check_loop;                 /* not for replays: what is in a store was delivered once */
     uint64_t size_limit;             /* bytes of input; 0: none */
@@ -28,7 +29,8 @@ struct spool_result {
  * Delivered-To, each unless the MTA put it there: pipe(8) flags R, O, D.
  *
  * Failures: ERROR_LOOP where a Delivered-To with the same recipient stands below what the MTA puts on
- * top, as virtual(8) and pipe(8) flag D see it; ERROR_BAD_DATA over the limit; ERROR_TEMPORARY for
+ * top, as virtual(8) and pipe(8) flag D see it, unless the user's own
+ * script redirected it (X-Sieve-Redirected-From); ERROR_BAD_DATA over the limit; ERROR_TEMPORARY for
  * no input at all (an MTA always writes at least a header, so something in between is broken)
  * and for I/O. An unknown part has been written then. */
 bool spool_copy(int input, int output, const struct spool_options *options,

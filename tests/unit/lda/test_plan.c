@@ -85,6 +85,7 @@ static void actions_become_plans(void **state)
         {"redirect twice to one address", {REDIRECT("a@b"), REDIRECT("A@b")}, 2, "", "|redirect:a@b"},
         {"redirect to two", {REDIRECT("a@b"), REDIRECT("c@d")}, 2, "",
          "|redirect:a@b|redirect:c@d"},
+        {"redirect to oneself", {REDIRECT("U@x"), REDIRECT("a@b")}, 2, "", "INBOX|redirect:a@b"},
         {"redirected by this user before", {REDIRECT("a@b")}, 1, "X-Sieve-Redirected-From: u@x\n\n",
          "INBOX"},
         {"redirected by another user before", {REDIRECT("a@b")}, 1,

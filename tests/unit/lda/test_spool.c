@@ -116,6 +116,33 @@ static void loops(void **state)
     }
 }
 
+/* What a user redirected and what came back is stored; a header anybody can write for another
+ * user changes nothing. */
+static void a_redirect_that_comes_back(void **state)
+{
+    static const struct {
+        const char *input;
+        bool want;
+    } rows[] = {
+        {"Received: x\nX-Sieve-Redirected-From: r@x\nDelivered-To: r@x\n\n", true},
+        {"Received: x\nDelivered-To: r@x\nX-Sieve-Redirected-From: <R@x>\n\n", true},
+        {"Received: x\nDelivered-To: r@x\nX-Sieve-Redirected-From: other@x\n\n", false},
+        {"Received: x\nDelivered-To: r@x\n\nX-Sieve-Redirected-From: r@x\n", false},
+    };
+    struct spool_options options = {.envelope = &envelope, .user = "r@x", .check_loop = true};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        AUTO_FD input = file_with(rows[i].input, strlen(rows[i].input));
+        AUTO_FREE char *text = NULL;
+        struct spool_result result;
+        struct error err;
+
+        if (run(input, &options, &text, &result, &err) != rows[i].want)
+            fail_msg("%s", rows[i].input);
+    }
+}
+
 static void original_recipient_and_unknown_sender(void **state)
 {
     struct envelope other = envelope;
@@ -222,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts),
         cmocka_unit_test(loops),
+        cmocka_unit_test(a_redirect_that_comes_back),
         cmocka_unit_test(original_recipient_and_unknown_sender),
         cmocka_unit_test(limits),
         cmocka_unit_test(borders),
