@@ -445,6 +445,59 @@ static void test_sql_gives_the_same(void **state)
     }
 }
 
+/* docs/sql.md: each block that begins with "-- postgresql: QUERY" or "-- sqlite: QUERY" finds, by its
+ * first column, what vmail search finds for QUERY. Before and after the index is filled. */
+static bool take_id(void *ctx, const struct db_row *row, struct error *err)
+{
+    GString *ids = ctx;
+
+    (void)err;
+    g_string_append_printf(ids, "%s%" G_GINT64_FORMAT, ids->len ? " " : "", db_row_int(row, 0));
+    return true;
+}
+
+static void check_example(const char *block)
+{
+    const char *line_end = strchr(block, '\n');
+    const char *query = strchr(block, ':') + 2;
+    g_autofree char *text = g_strndup(query, (gsize)(line_end - query));
+    g_autofree char *sql = g_strdup(line_end + 1);
+    g_autoptr(GString) got = g_string_new(NULL);
+    struct search_options options = { .limit = 50 };
+    g_autofree char *want = find(text, &options, NULL);
+    struct error err = { 0 };
+
+    *strchr(sql, ';') = 0;
+    if (!db_exec(db, sql, NULL, 0, take_id, got, &err))
+        fail_msg("%s: %s", text, err.text);
+    if (strcmp(got->str, want) != 0 || !*want)
+        fail_msg("docs/sql.md: %s: SQL finds \"%s\", vmail search \"%s\"", text, got->str, want);
+}
+
+static void test_documented_examples(void **state)
+{
+    const char *mark = db_kind(db) == DB_PGSQL ? "```sql\n-- postgresql: " : "```sql\n-- sqlite: ";
+    g_autofree char *page = NULL;
+
+    (void)state;
+    assert_true(g_file_get_contents(TEST_SOURCE_DIR "/docs/sql.md", &page, NULL, NULL));
+    insert_corpus();
+    for (int round = 0; round < 2; round++) {
+        int examples = 0;
+
+        for (const char *at = page; (at = strstr(at, mark)); examples++) {
+            const char *start = at + strlen("```sql\n");
+            g_autofree char *block = NULL;
+
+            at = strstr(start, "```");
+            block = g_strndup(start, (gsize)(at - start));
+            check_example(block);
+        }
+        assert_true(examples >= 3);
+        fill();
+    }
+}
+
 /* Rows that change while the index is filled wait again: the last word is found. Two fillers at
  * once share the work. */
 static void test_fill_twice(void **state)
@@ -496,7 +549,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_half_filled),      cmocka_unit_test(test_beyond_the_head),
         cmocka_unit_test(test_changes),          cmocka_unit_test(test_pages),
         cmocka_unit_test(test_relevance),        cmocka_unit_test(test_bad_keys),
-        cmocka_unit_test(test_sql_gives_the_same), cmocka_unit_test(test_fill_twice),
+        cmocka_unit_test(test_sql_gives_the_same), cmocka_unit_test(test_documented_examples),
+        cmocka_unit_test(test_fill_twice),
     };
 
     if (argc > 1)
