@@ -28,6 +28,7 @@ struct sieve_limits {
     size_t max_steps;            /* tests and commands executed in a run */
     size_t max_cpu_ms;           /* processor time of a run; wall deadline of the child engine x 3 */
     size_t max_match_work;       /* bytes looked at by :contains and :matches in a run */
+    size_t max_body_size;        /* bytes of a body, or of all its parts, that a body test sees */
     size_t max_regex_match;      /* PCRE2 match limit per pattern and value */
     size_t max_regex_depth;      /* PCRE2 depth limit */
     size_t max_regex_heap_kb;    /* PCRE2 heap limit */

@@ -1,0 +1,260 @@
+/*
+ * body: the test body with :raw, :content and :text.
+ *
+ * RFC 5173. Status: complete.
+ *
+ * Texts are read and folded once per run and kept for the tests that follow; of a very large body
+ * the first max_body_size bytes are looked at.
+ */
+#include <string.h>
+
+#include "lda/base/error.h"
+#include "lda/mail/headers.h"
+#include "lda/mail/message.h"
+
+#include "sieve/ext/list.h"
+#include "sieve/fold.h"
+#include "sieve/sieve-internal.h"
+
+enum transform { RAW, CONTENT, TEXT, TRANSFORMS };
+
+struct body_text {
+    struct sieve_string text;
+    struct sieve_string folded[SIEVE_FOLD_UNICODE + 1]; /* data NULL: not folded yet */
+    const uint32_t *map;
+};
+
+/* Part (for RAW: root or message) to its text. The parts of a message live as long as it does, so an
+ * edited body has new keys. */
+struct body_state {
+    GHashTable *texts[TRANSFORMS];
+};
+
+struct body_test {
+    struct sieve_run *run;
+    const struct sieve_node *node;
+    struct body_state *state;
+    struct sieve_match match;
+    size_t left;                /* bytes that may still be looked at */
+};
+
+/* ------------------------------------------------------------------ texts */
+
+/* The value is copied; with @lines LF becomes CRLF. */
+static struct body_text *text_new(struct sieve_run *run, const char *data, size_t length,
+    bool lines)
+{
+    struct body_text *text = ARENA_NEW(run->arena, struct body_text);
+    struct sieve_string raw = {data, length};
+
+    if (lines)
+        text->text = sieve_text_crlf(run->arena, &raw);
+    if (!lines || text->text.data == data)
+        text->text = (struct sieve_string){arena_memdup(run->arena, data, length), length};
+    return text;
+}
+
+static struct body_text *text_of_bytes(struct sieve_run *run, GBytes *bytes, bool lines)
+{
+    gsize length;
+    const char *data = g_bytes_get_data(bytes, &length);
+
+    return text_new(run, length > 0 ? data : "", length, lines);
+}
+
+/* 5.2: of an attached message its header is the content; its body is a part of its own. */
+static struct body_text *text_of_header(struct sieve_run *run, struct message_part *part,
+    size_t limit)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    struct message_part *child = message_part_first_child(part);
+    struct headers *headers = child != NULL ? message_part_headers(child) : NULL;
+
+    for (size_t i = 0; headers != NULL && i < headers_count(headers) && out->len < limit; i++)
+        g_string_append_printf(out, "%s: %s\r\n", headers_name(headers, i),
+            headers_raw(headers, i));
+    return text_new(run, out->str, MIN(out->len, limit), false);
+}
+
+static struct body_text *read_content(struct sieve_run *run, struct message_part *part,
+    size_t limit, struct error *err)
+{
+    const char *type = message_part_type(part);
+    g_autoptr(GBytes) bytes = NULL;
+    g_autofree char *text = NULL;
+
+    if (strcmp(type, "multipart") == 0)
+        return message_part_outside(part, limit, &bytes, err) ? text_of_bytes(run, bytes, true)
+                                                              : NULL;
+    if (strcmp(type, "message") == 0 && message_part_first_child(part) != NULL)
+        return text_of_header(run, part, limit);
+    if (strcmp(type, "text") == 0)
+        return message_part_text_source(part, limit, &text, err)
+            ? text_new(run, text, strlen(text), true)
+            : NULL;
+    return message_part_content(part, limit, &bytes, err) ? text_of_bytes(run, bytes, false)
+                                                          : NULL;
+}
+
+static struct body_text *read_text(struct sieve_run *run, struct message_part *part,
+    size_t limit, struct error *err)
+{
+    g_autofree char *text = NULL;
+
+    return message_part_text(part, limit, &text, err) ? text_new(run, text, strlen(text), true)
+                                                      : NULL;
+}
+
+static struct body_text *read_raw(struct sieve_run *run, size_t limit, struct error *err)
+{
+    g_autoptr(GBytes) bytes = NULL;
+
+    return message_body_raw(run->message, limit, &bytes, err) ? text_of_bytes(run, bytes, true)
+                                                              : NULL;
+}
+
+static void free_table(void *table)
+{
+    g_hash_table_unref(table);
+}
+
+static struct body_text *cached(struct body_test *test, enum transform transform, void *key)
+{
+    GHashTable **table = &test->state->texts[transform];
+
+    if (*table == NULL)
+        *table = arena_own(test->run->arena, g_hash_table_new(NULL, NULL), free_table);
+    return g_hash_table_lookup(*table, key);
+}
+
+/* ------------------------------------------------------------------ matching */
+
+static enum sieve_status feed(struct body_test *test, struct body_text *text)
+{
+    const struct sieve_match_spec *spec = test->match.spec;
+    unsigned char fold = spec->comparator->fold;
+
+    if (fold == SIEVE_FOLD_NONE || !spec->type->substring)
+        return sieve_match_value(&test->match, &text->text);
+    if (text->folded[fold].data == NULL)
+        text->folded[fold] = sieve_fold(test->run->arena, &text->text, fold,
+            fold == SIEVE_FOLD_UNICODE ? &text->map : NULL);
+    return sieve_match_folded(&test->match, &text->text, &text->folded[fold],
+        fold == SIEVE_FOLD_UNICODE ? text->map : NULL);
+}
+
+/* The text of one part; with @part NULL the raw body under @key. */
+static enum sieve_status feed_part(struct body_test *test, enum transform transform, void *key,
+    struct message_part *part)
+{
+    struct body_text *text = cached(test, transform, key);
+    struct error err;
+
+    if (test->left == 0)
+        return SIEVE_FALSE;
+    if (text == NULL) {
+        text = transform == RAW     ? read_raw(test->run, test->left, &err)
+            : transform == CONTENT ? read_content(test->run, part, test->left, &err)
+                                   : read_text(test->run, part, test->left, &err);
+        if (text == NULL)
+            return sieve_fail(test->run, test->node, "cannot read the message: %s", err.text);
+        g_hash_table_insert(test->state->texts[transform], key, text);
+    }
+    test->left -= MIN(test->left, text->text.length);
+    return feed(test, text);
+}
+
+/* "" all; "text" all of that type; "text/html" that one (5.2). */
+static bool is_wanted(const struct message_part *part, const struct sieve_list *types)
+{
+    const char *type = message_part_type(part), *subtype = message_part_subtype(part);
+    g_autofree char *full = g_strconcat(type, "/", subtype, NULL);
+
+    for (size_t i = 0; i < types->count; i++) {
+        const char *wanted = types->items[i].data;
+
+        if (*wanted == '\0' || g_ascii_strcasecmp(wanted, full) == 0 ||
+            g_ascii_strcasecmp(wanted, type) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_readable(const struct message_part *part)
+{
+    return strcmp(message_part_type(part), "text") == 0 ||
+        message_part_is(part, "application", "xhtml+xml");
+}
+
+static enum sieve_status feed_parts(struct body_test *test, enum transform transform,
+    const struct sieve_list *types)
+{
+    enum sieve_status status = SIEVE_FALSE;
+    struct message_part *root;
+    struct error err;
+
+    if (!message_mime(test->run->message, &root, &err))
+        return sieve_fail(test->run, test->node, "cannot read the message: %s", err.text);
+    for (struct message_part *part = root; part != NULL && status == SIEVE_FALSE;
+         part = message_part_next(part, NULL))
+        if (transform == CONTENT ? is_wanted(part, types) : is_readable(part))
+            status = feed_part(test, transform, part, part);
+    return status;
+}
+
+/* The key of the raw body: the message, or for one with edits its present tree. */
+static enum sieve_status feed_raw(struct body_test *test)
+{
+    struct message *message = test->run->message;
+    struct message_part *root;
+    struct error err;
+
+    if (message == test->run->input)
+        return feed_part(test, RAW, message, NULL);
+    if (!message_mime(message, &root, &err))
+        return sieve_fail(test->run, test->node, "cannot read the message: %s", err.text);
+    return feed_part(test, RAW, root, NULL);
+}
+
+/* Match variables stay as they are (6). */
+static enum sieve_status run_body(struct sieve_run *run, const struct sieve_node *node)
+{
+    struct body_test test = {.run = run, .node = node,
+        .state = sieve_sequence_state(run, &sieve_ext_body, sizeof(struct body_state)),
+        .left = run->options->limits.max_body_size};
+    const struct sieve_bound_tag *content = sieve_node_tag(node, "content");
+    struct sieve_list types = {NULL, 0};
+    enum sieve_status status;
+
+    if (content != NULL)
+        types = sieve_tag_list(run, content);
+    sieve_match_begin(&test.match, run, node);
+    run->keeps_captures = true;
+    if (sieve_node_tag(node, "raw") != NULL)
+        status = feed_raw(&test);
+    else
+        status = feed_parts(&test, content != NULL ? CONTENT : TEXT, &types);
+    status = sieve_match_finish(&test.match, status);
+    run->keeps_captures = false;
+    return status;
+}
+
+static const struct sieve_tag tags[] = {
+    {.name = "raw", .argument = "", .group = "body transform"},
+    {.name = "content", .argument = "l", .group = "body transform"},
+    {.name = "text", .argument = "", .group = "body transform"},
+    {NULL},
+};
+
+static const struct sieve_word words[] = {
+    {.name = "body", .flags = SIEVE_WORD_TEST | SIEVE_WORD_MATCH, .args = "l", .match_keys = 0,
+        .tags = tags, .run = run_body, .arg_names = "key list"},
+    {NULL},
+};
+
+const struct sieve_extension sieve_ext_body = {
+    .name = "body",
+    .rfc = "RFC 5173",
+    .status = "complete",
+    .words = words,
+};
