@@ -1,5 +1,6 @@
 #include "store/sync_events.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -13,7 +14,6 @@
 
 #include "lda/base/cleanup.h"
 #include "lda/base/path.h"
-#include "store/scan.h"
 
 /* What a watched directory is to a Maildir. */
 enum place_kind {
@@ -162,27 +162,40 @@ static bool watch_folder(struct sync_events *events, int home, int64_t id, const
            watch_directory(events, home, cur, PLACE_MESSAGES, id, dir, err);
 }
 
+/* Every ".X", also one without cur/: it is being made, and cur/ is its next event. */
+static bool watch_folders(struct sync_events *events, int home, int64_t id, struct error *err)
+{
+    int copy = path_open_dir(home, ".", err);
+    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *entry;
+    bool done = true;
+
+    if (!stream) {
+        if (copy >= 0) {
+            error_set_errno(err, ERROR_TEMPORARY, errno, "cannot read a home");
+            close(copy);
+        }
+        return false;
+    }
+    while (done && (entry = readdir(stream)))
+        if (entry->d_name[0] == '.' && entry->d_name[1] && entry->d_name[1] != '.' &&
+            (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN))
+            done = watch_folder(events, home, id, entry->d_name, err);
+    closedir(stream);
+    return done;
+}
+
 bool sync_events_add_home(struct sync_events *events, int64_t id, int fd, const char *path,
                           struct error *err)
 {
-    g_autoptr(GPtrArray) folders = NULL;
     int64_t *own_id = g_new(int64_t, 1);
 
     *own_id = id;
     g_hash_table_replace(events->homes, g_strdup(path), own_id);
-    if (events->fanotify)
-        return true;
     /* the home first: a folder made from here on is an event */
-    if (!watch_directory(events, fd, ".", PLACE_HOME, id, ".", err) ||
-        !watch_folder(events, fd, id, ".", err) || !scan_folders(fd, &folders, err))
-        return false;
-    for (guint i = 0; i < folders->len; i++) {
-        const struct scan_folder *folder = folders->pdata[i];
-
-        if (strcmp(folder->dir, ".") != 0 && !watch_folder(events, fd, id, folder->dir, err))
-            return false;
-    }
-    return true;
+    return events->fanotify || (watch_directory(events, fd, ".", PLACE_HOME, id, ".", err) &&
+                                watch_folder(events, fd, id, ".", err) &&
+                                watch_folders(events, fd, id, err));
 }
 
 /* ------------------------------------------------------------------ meaning */
