@@ -4,7 +4,7 @@
  * A page is found in up to three steps. First the newest HEAD_ROWS rows of the user (or of the
  * mailbox, or of the days, that the query names) are compared one by one: a common word fills its
  * page there, and no index can be faster. How many were found there tells how common the query is:
- * where LONG_HEAD_ROWS should fill the page, they are compared next. What is rarer than that the
+ * where LONG_HEAD_ROWS fill the page by that measure, they are compared next. What is rarer than that the
  * token index answers, with few candidates. So the cost does not depend on the database's guess
  * how common a word is.
  */
@@ -18,7 +18,7 @@
 #include "store/search_text.h"
 
 #define HEAD_ROWS 2000
-#define LONG_HEAD_ROWS 30000
+#define LONG_HEAD_ROWS 12000
 #define LIMIT_MAX 10000
 /* Relevance is weighed among this many of the newest matches. */
 #define RELEVANCE_ROWS 2000
@@ -487,23 +487,36 @@ static void add_bounds(struct statement *statement, const struct query *query)
     }
 }
 
-/* The newest @rows rows within the bounds. */
+/* The rows that a walk by date compares: the user's, within the bounds. */
+static void add_walk(struct statement *statement, const struct query *query,
+                     const struct page_key *key)
+{
+    add(statement, " FROM email_headers h WHERE h.user_id = $1");
+    add_bounds(statement, query);
+    add_key(statement, "h", key);
+}
+
+/* Those that fulfil @query among the newest @rows within the bounds. The end of the walk is a date
+ * looked up first (only the index is read for it), so that the walk stops as soon as the page is
+ * full; a walk over "SELECT … LIMIT" would go on to its end to be sorted. */
 static bool run_head(struct db *db, int64_t user_id, const struct query *query,
                      const struct page_key *key, int rows, int limit, GPtrArray *hits,
                      struct error *err)
 {
     struct statement statement;
+    struct db_value user = db_int(user_id);
     bool done;
 
     statement_init(&statement, db_kind(db), user_id);
+    g_array_append_val(statement.values, user);
     add(&statement, "SELECT ");
     add(&statement, hit_columns);
-    add(&statement, ", 0 FROM (SELECT * FROM email_headers h WHERE h.user_id = ");
-    add_value(&statement, db_int(user_id));
-    add_bounds(&statement, query);
-    add_key(&statement, "h", key);
-    g_string_append_printf(statement.sql,
-                           " ORDER BY h.date DESC, h.id DESC LIMIT %d) h WHERE ", rows);
+    add(&statement, ", 0");
+    add_walk(&statement, query, key);
+    add(&statement, " AND h.date >= coalesce((SELECT h.date");
+    add_walk(&statement, query, key);
+    g_string_append_printf(statement.sql, " ORDER BY h.date DESC, h.id DESC LIMIT 1 OFFSET %d), "
+                           "'0001-01-01 00:00:00') AND ", rows);
     add_condition(&statement, query);
     g_string_append_printf(statement.sql, " ORDER BY h.date DESC, h.id DESC LIMIT %d", limit);
     done = statement_run(&statement, db, hits, err);
@@ -555,14 +568,16 @@ static bool run_by_date(struct db *db, int64_t user_id, const struct query *quer
                         const struct page_key *key, int limit, GPtrArray *hits, struct error *err)
 {
     guint wanted = (guint)limit;
+    int rows;
 
     if (!run_head(db, user_id, query, key, HEAD_ROWS, limit, hits, err))
         return false;
     if (hits->len >= wanted)
         return true;
-    if (hits->len * (LONG_HEAD_ROWS / HEAD_ROWS) > wanted) {
+    rows = hits->len > 0 ? (int)(HEAD_ROWS / hits->len * wanted) * 3 / 2 : G_MAXINT;
+    if (rows <= LONG_HEAD_ROWS) {
         g_ptr_array_set_size(hits, 0);
-        if (!run_head(db, user_id, query, key, LONG_HEAD_ROWS, limit, hits, err))
+        if (!run_head(db, user_id, query, key, rows, limit, hits, err))
             return false;
         if (hits->len >= wanted)
             return true;
