@@ -72,11 +72,58 @@ static void the_deadline_defers(void **state)
     assert_int_equal(WEXITSTATUS(status), 75);
 }
 
+/* One thing goes wrong at a time; doctor names it and what to do. */
+static void doctor_finds_it(void **state)
+{
+    static const struct {
+        const char *name, *options;
+        int status;
+        const char *want;
+    } rows[] = {
+        {"all is well", "", 0, "ok      database sqlite:"},
+        {"no root", "-o vmail_root=/nonexistent/x", 78, "wrong   vmail_root /nonexistent/x: "},
+        {"no sendmail", "-o sendmail_path=/nonexistent/x", 78, "wrong   sendmail_path "},
+        {"no database", "-o database=sqlite:/nonexistent/x", 78, "run 'vmail migrate'"},
+        {"empty database", "-o database=sqlite:$d/empty.db", 78, "run vmail migrate"},
+        {"a bound that is none", "-o sieve_max_actions=many", 78, "must be a number"},
+        {"a broken site script", "-o sieve_before=$d/broken.sieve", 0, "warning sieve_before: "},
+        {"a broken user script", "-u c@b", 0, "warning user c@b: "},
+        {"no such user", "-u x@b", 78, "wrong   no user x@b"},
+        {"too long a deadline", "-o delivery_timeout=2000s", 0, "vmail_time_limit"},
+    };
+    static const char prepare[] =
+        "v='" TEST_BIN_DIR "/vmail -c /dev/null -o hostname=mx.example.com -o schema_dir="
+        TEST_SOURCE_DIR "/schema -o sendmail_path=/bin/true'; d=$(mktemp -d); cd $d;"
+        "v=\"$v -o vmail_root=$d\"; $v migrate >/dev/null && $v user add a@b >/dev/null &&"
+        " $v user add c@b >/dev/null; : >empty.db; mkdir -m 700 -p b/a b/c;"
+        " echo nonsense | tee broken.sieve >b/c/.dovecot.sieve; chmod 755 $d; ";
+    static const char finish[] = "; status=$?; cd /; rm -r $d; exit $status";
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *script =
+            g_strconcat(prepare, "$v ", rows[i].options, " doctor", finish, NULL);
+        const char *user = strstr(rows[i].options, "-u ");
+        g_autofree char *with_user =
+            user == NULL ? NULL : g_strconcat(prepare, "$v doctor ", user, finish, NULL);
+        const char *argv[] = {"/bin/sh", "-c", user == NULL ? script : with_user, NULL};
+        g_autofree char *output = NULL;
+        int status;
+
+        assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &output,
+                                 NULL, &status, NULL));
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != rows[i].status ||
+            strstr(output, rows[i].want) == NULL)
+            fail_msg("%s: status %d\n%s", rows[i].name, status, output);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_pipe_sees),
         cmocka_unit_test(the_deadline_defers),
+        cmocka_unit_test(doctor_finds_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
