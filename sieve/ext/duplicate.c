@@ -13,7 +13,7 @@
 
 #include "sieve/sieve-internal.h"
 
-#define DEFAULT_PERIOD (12u * 3600u)
+#define DEFAULT_PERIOD (7u * 86400u)
 
 static uint64_t most_seconds(const struct sieve_options *options)
 {
@@ -34,17 +34,18 @@ static bool check_seconds(struct sieve_compiler *compiler, struct sieve_node *no
     return true;
 }
 
+/* 3.1: an invalid name is no error, the test is false. */
 static bool check_header(struct sieve_compiler *compiler, struct sieve_node *node,
     struct sieve_bound_tag *bound)
 {
     const struct sieve_string *name = sieve_constant(bound->arg);
 
     (void)node;
-    if (name == NULL || sieve_header_name_is_valid(name))
-        return true;
-    sieve_error_at(compiler, bound->line, bound->column,
-        "'%.80s' is no valid header field name for the duplicate test", name->data);
-    return false;
+    if (name != NULL && !sieve_header_name_is_valid(name))
+        sieve_warning_at(compiler, bound->line, bound->column,
+            "'%.80s' is no valid header field name: the duplicate test is always false",
+            name->data);
+    return true;
 }
 
 /* What makes the message unique (3.1); false: nothing does, it is no duplicate. */
@@ -53,31 +54,31 @@ static bool unique_id(struct sieve_run *run, const struct sieve_node *node,
 {
     const struct sieve_bound_tag *header = sieve_node_tag(node, "header");
     const struct sieve_bound_tag *uniqueid = sieve_node_tag(node, "uniqueid");
-    const char *value;
+    const char *name = "Message-ID";
 
     if (uniqueid != NULL) {
         *ret = sieve_tag_string(run, uniqueid);
         return true;
     }
     if (header != NULL)
-        value = headers_get(message_headers(run->message), sieve_tag_string(run, header).data);
-    else
-        value = headers_get_raw(message_headers(run->message), "Message-ID");
+        name = sieve_tag_string(run, header).data;
+    const char *value = headers_get(message_headers(run->message), name);
     if (value == NULL)
         return false;
     *ret = sieve_str(value);
     return true;
 }
 
-static char *make_key(struct sieve_run *run, const struct sieve_bound_tag *handle, bool last,
+/* The same value is the same entry wherever it came from (3.2); a handle makes it another. */
+static char *make_key(struct sieve_run *run, const struct sieve_bound_tag *handle,
     const struct sieve_string *value)
 {
     struct sieve_string name = {"", 0};
 
     if (handle != NULL)
         name = sieve_tag_string(run, handle);
-    return sieve_hash_key(run->arena, "duplicate", last ? "last" : "first",
-        handle != NULL ? "handle" : "default", name.data, value->data, NULL);
+    return sieve_hash_key(run->arena, "duplicate", handle != NULL ? "handle" : "default",
+        name.data, value->data, NULL);
 }
 
 static uint64_t period(const struct sieve_run *run, const struct sieve_node *node)
@@ -91,29 +92,24 @@ static uint64_t period(const struct sieve_run *run, const struct sieve_node *nod
     return most > 0 && value > most ? most : value;
 }
 
-static enum sieve_answer seen(const struct sieve_run *run, const char *key)
-{
-    return run->host->duplicate_seen == NULL ? SIEVE_NO
-                                             : run->host->duplicate_seen(run->host->ctx, key);
-}
-
 static enum sieve_status run_duplicate(struct sieve_run *run, const struct sieve_node *node)
 {
-    const struct sieve_bound_tag *handle = sieve_node_tag(node, "handle");
+    const struct sieve_host *host = run->host;
     bool last = sieve_node_tag(node, "last") != NULL;
+    uint64_t seconds = period(run, node);
     struct sieve_string value;
 
-    if (!unique_id(run, node, &value))
+    if (seconds == 0 || !unique_id(run, node, &value))
         return SIEVE_FALSE;
-    const char *key = make_key(run, handle, last, &value);
-    enum sieve_answer answer = seen(run, key);
-    if (answer == SIEVE_NO && last)
-        answer = seen(run, make_key(run, handle, false, &value));
+    const char *key = make_key(run, sieve_node_tag(node, "handle"), &value);
+    enum sieve_answer answer = host->duplicate_seen == NULL
+        ? SIEVE_NO
+        : host->duplicate_seen(host->ctx, key);
     if (answer == SIEVE_FAILED)
         return sieve_fail_host(run, node, "whether the message is a duplicate");
-    /* with :last the time runs from the latest one on, so a duplicate is marked anew */
+    /* with :last the time runs from the latest one on (3.3): a duplicate is marked anew */
     if (answer == SIEVE_NO || last)
-        sieve_duplicate_mark_add(run, key, period(run, node));
+        sieve_duplicate_mark_add(run, key, seconds);
     sieve_trace(run, node, "\"%.100s\": %s", value.data,
         answer == SIEVE_YES ? "seen before" : "new");
     return answer == SIEVE_YES ? SIEVE_TRUE : SIEVE_FALSE;
