@@ -1,0 +1,2 @@
+require "enotify";
+notify "snailto:a@example.com";

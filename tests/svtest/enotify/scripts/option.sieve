@@ -1,0 +1,2 @@
+require "enotify";
+notify :options "fast" "mailto:a@example.com";

@@ -1,0 +1,4 @@
+require ["foreverypart", "variables", "extracttext"];
+foreverypart {
+	extracttext "1";
+}
