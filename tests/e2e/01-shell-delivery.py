@@ -103,7 +103,7 @@ def story(s):
 
     s.step("piped twice it comes twice; with a queue id, or --once, once")
     for words, wanted in ((), 2), (("-q", "4XQueueId"), 1), (("--once",), 1):
-        subject = "twice %s" % " ".join(words)
+        subject = " ".join(("twice", *words))
         for _ in range(2):
             s.deliver(message(subject), ALICE, *words)
         want_equal([r["subject"] for r in rows_of(s, ALICE)].count(subject), wanted,
