@@ -229,6 +229,8 @@ class Faults:
         """At the end all files and all rows, of every point, agree."""
         if self.options.format == "maildir":
             maildir.check_rows(self.s, ALICE, "at the end")
+        for path in self.leftovers(spools=True):  # the sweep spares what is young
+            os.utime(path, (0, 0))
         self.s.vmail("doctor", "--repair", status=None)
         want_equal(self.leftovers(spools=True), [], "nothing is left after vmail doctor --repair")
 
