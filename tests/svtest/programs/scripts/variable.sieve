@@ -1,0 +1,3 @@
+require ["vnd.dovecot.execute", "variables"];
+set "x" "say";
+execute "${x}";

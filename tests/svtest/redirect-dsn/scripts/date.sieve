@@ -1,0 +1,2 @@
+require "redirect-deliverby";
+redirect :bytimeabsolute "tomorrow" "a@example.com";
