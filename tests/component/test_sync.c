@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -539,6 +540,175 @@ static void test_many(void **state)
     g_rand_free(rand);
 }
 
+/* ------------------------------------------------------------------ all at the same time */
+
+/* Publishes files and commits their rows a moment later, as a delivery does. */
+static void deliver_some(int number)
+{
+    struct db *own = test_database_connect(database);
+    struct error err = { 0 };
+
+    for (int i = 0; i < 40; i++) {
+        g_autofree char *file = g_strdup_printf("17000%d%04d.d", number, i);
+        g_autofree char *path = g_strdup_printf("new/%s", file);
+        g_autofree char *tmp = g_strdup_printf("tmp/%s", file);
+        g_autofree char *text = g_strdup_printf("%s@x|delivered", file);
+        struct header_row row = { .subject = "delivered", .date = 1700000000 };
+        struct row_place place = { .user_id = 1, .mailbox = "INBOX", .file = file,
+                                   .received_at = 1700000000 };
+
+        write_file(tmp, text);
+        if (!db_begin(own, &err) || !rows_queue_insert(own, &place, &row, &err) ||
+            !db_send(own, &err))
+            _exit(2);
+        move(tmp, path);
+        if (db_commit(own, &err) != DB_DURABLE)
+            _exit(3);
+    }
+    db_close(own);
+    _exit(0);
+}
+
+/* Reads, flags, moves and deletes what it finds, as a client does. */
+static void disturb(int number)
+{
+    static const char *const dirs[] = { "new", "cur", ".Sent/cur" };
+    static const char *const flags[] = { "", "S", "FS", "RS", "F" };
+    GRand *rand = g_rand_new_with_seed((guint32)number);
+
+    for (int i = 0; i < 400; i++) {
+        const char *dir = dirs[g_rand_int_range(rand, 0, 3)];
+        g_autofree char *whole = g_build_filename(home_path, dir, NULL);
+        GDir *stream = g_dir_open(whole, 0, NULL);
+        const char *name = g_dir_read_name(stream);
+
+        for (int skip = g_rand_int_range(rand, 0, 20); name && skip > 0; skip--) {
+            const char *next = g_dir_read_name(stream);
+
+            name = next ? next : name;
+        }
+        if (name) {
+            g_autofree char *from = g_strconcat(dir, "/", name, NULL);
+            g_autofree char *base = g_strndup(name, strcspn(name, ":"));
+            g_autofree char *to =
+                g_strconcat(dirs[g_rand_int_range(rand, 1, 3)], "/", base, ":2,",
+                            flags[g_rand_int_range(rand, 0, 5)], NULL);
+
+            if (g_rand_int_range(rand, 0, 12) == 0)
+                unlinkat(home, from, 0);
+            else
+                renameat(home, from, home, to);
+        }
+        g_dir_close(stream);
+    }
+    g_rand_free(rand);
+    _exit(0);
+}
+
+/* An application flips is_read. */
+static void flip(int number)
+{
+    struct db *own = test_database_connect(database);
+    struct error err = { 0 };
+
+    for (int i = 0; i < 40; i++) {
+        struct db_value values[] = { db_int(i % 7) };
+
+        if (!db_exec(own,
+                     "UPDATE email_headers SET is_read = NOT is_read WHERE user_id = 1 "
+                     "AND id % 7 = $1",
+                     values, 1, NULL, NULL, &err) &&
+            db_fault(own) != DB_FAULT_CONFLICT)
+            _exit(4);
+    }
+    db_close(own);
+    _exit(number ? 0 : 1);
+}
+
+static int compare_lines(const char *const *a, const char *const *b)
+{
+    return strcmp(*a, *b);
+}
+
+/* The files as rows should be: "mailbox/file read [flags]", sorted. */
+static char *describe_files(void)
+{
+    static const struct {
+        const char *dir, *mailbox;
+    } dirs[] = { { "new", "INBOX" }, { "cur", "INBOX" }, { ".Sent/cur", "Sent" } };
+    g_autoptr(GPtrArray) lines = g_ptr_array_new_with_free_func(g_free);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(dirs); i++) {
+        g_autofree char *whole = g_build_filename(home_path, dirs[i].dir, NULL);
+        GDir *stream = g_dir_open(whole, 0, NULL);
+        const char *name;
+
+        while ((name = g_dir_read_name(stream))) {
+            g_autofree char *base = g_strndup(name, strcspn(name, ":"));
+            const char *letters = strchr(name, ':') ? strchr(name, ':') : "";
+
+            g_ptr_array_add(lines, g_strdup_printf("%s/%s %s [%s%s%s]", dirs[i].mailbox, base,
+                                                   strchr(letters, 'S') ? "S" : "-",
+                                                   strchr(letters, 'R') ? "\\Answered" : "",
+                                                   strchr(letters, 'R') && strchr(letters, 'F')
+                                                       ? " " : "",
+                                                   strchr(letters, 'F') ? "\\Flagged" : ""));
+        }
+        g_dir_close(stream);
+    }
+    g_ptr_array_sort(lines, (GCompareFunc)compare_lines);
+    g_ptr_array_add(lines, NULL);
+    return g_strjoinv("; ", (char **)lines->pdata);
+}
+
+/* Deliveries, clients, an application and sync at once. Whatever the order of things was, at the end
+ * the rows are the files, each once. */
+static void test_all_at_once(void **state)
+{
+    void (*const parts[])(int) = { deliver_some, deliver_some, disturb, disturb, flip };
+    pid_t children[G_N_ELEMENTS(parts)];
+    size_t running = G_N_ELEMENTS(parts);
+    struct sync_options options = { .full = true };
+    g_autofree char *files = NULL, *rows = NULL;
+
+    (void)state;
+    /* no connection of ours may be open across the fork */
+    db_close(g_steal_pointer(&db));
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+        children[i] = fork();
+        if (children[i] == 0)
+            parts[i]((int)i);
+    }
+    db = test_database_connect(database);
+    while (running > 0) {
+        run_options(&options);
+        for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+            int status;
+
+            if (children[i] > 0 && waitpid(children[i], &status, WNOHANG) == children[i]) {
+                if (status != 0)
+                    fail_msg("part %zu ended with %x", i, (unsigned)status);
+                children[i] = 0;
+                running--;
+            }
+        }
+    }
+    /* twice: a flag carried in the last run is compared in the next */
+    run_options(&options);
+    run_options(&options);
+    files = describe_files();
+    rows = test_sql_text(
+        db, db_kind(db) == DB_PGSQL
+                ? "SELECT string_agg(mailbox || '/' || file || ' ' || CASE WHEN is_read THEN 'S' "
+                  "ELSE '-' END || ' [' || flags || ']', '; ' ORDER BY mailbox COLLATE \"C\", file "
+                  "COLLATE \"C\") FROM email_headers WHERE user_id = 1"
+                : "SELECT group_concat(mailbox || '/' || file || ' ' || CASE WHEN is_read THEN 'S' "
+                  "ELSE '-' END || ' [' || flags || ']', '; ') FROM (SELECT * FROM email_headers "
+                  "WHERE user_id = 1 ORDER BY mailbox, file)");
+    assert_string_equal(rows, files);
+    assert_true(strlen(files) > 1000);
+}
+
 static int start_database(enum db_kind kind)
 {
     database = test_database_start(kind);
@@ -579,6 +749,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_check_only, start, stop),
         cmocka_unit_test_setup_teardown(test_rebuild, start, stop),
         cmocka_unit_test_setup_teardown(test_many, start, stop),
+        cmocka_unit_test_setup_teardown(test_all_at_once, start, stop),
     };
 
     if (argc > 1)
