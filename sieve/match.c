@@ -401,7 +401,8 @@ static struct stretch *split_key(struct arena *arena, const struct sieve_string 
                                                              : sieve_fold(arena, &piece, fold, NULL);
         g_string_append_len(text, folded.data, (gssize)folded.length);
         g_byte_array_set_size(any, (guint)text->len);
-        memset(any->data + text->len - folded.length, 0, folded.length);
+        if (folded.length > 0) /* an empty array has no data */
+            memset(any->data + text->len - folded.length, 0, folded.length);
         g_string_truncate(literal, 0);
         if (!at_end && c == '?') {
             guint8 one = 1;
