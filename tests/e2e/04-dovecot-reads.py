@@ -45,7 +45,7 @@ def story(s):
                                                  "INBOX.중요.공지"], "mailboxes, %s" % when)
         subscribed = dovecot.doveadm("mailbox", "list", "-s", user=ALICE).split("\n")
         want_equal(sorted(filter(None, subscribed)),
-                   ["INBOX.Drafts", "INBOX.Sent", "INBOX.중요.공지"], "subscriptions, %s" % when)
+                   ["INBOX", "INBOX.Drafts", "INBOX.Sent", "INBOX.중요.공지"], "subscriptions, %s" % when)
         found = fetch(dovecot)
         ours = {}
         for m in messages(s.home(ALICE)):
