@@ -96,6 +96,24 @@ static bool is_readable_by_all(const char *origin)
     return stat(path, &st) == 0 && (st.st_mode & S_IROTH) != 0;
 }
 
+/* Does the engine that the site chose work at all? */
+static void check_engine(struct doctor *doctor, const struct sieve_options *options)
+{
+    struct sieve_diagnostics *diagnostics = sieve_diagnostics_new();
+    struct sieve_program *program = sieve_compile("keep;", 5, "a test", options, diagnostics);
+
+    if (program == NULL) {
+        const struct sieve_diagnostic *first =
+            diagnostics->items->len > 0 ? diagnostics->items->pdata[0] : NULL;
+
+        wrong(doctor, "sieve_engine = %s: %s; no script runs, all mail stays in INBOX",
+              config_text(doctor->config, CONFIG_SIEVE_ENGINE),
+              first == NULL ? "it compiles nothing" : first->message);
+    }
+    sieve_program_unref(program);
+    sieve_diagnostics_free(diagnostics);
+}
+
 static void check_config(struct doctor *doctor)
 {
     const struct config *config = doctor->config;
@@ -117,10 +135,12 @@ static void check_config(struct doctor *doctor)
     if (strchr(config_text(config, CONFIG_HOSTNAME), '.') == NULL)
         warn(doctor, "hostname is %s: set the full name, Message-IDs and postmaster_address have"
              " it", config_text(config, CONFIG_HOSTNAME));
-    if (!filter_options(config, &options, &err))
+    if (!filter_options(config, &options, &err)) {
         wrong(doctor, "%s", err.text);
-    else
-        well(doctor, "configuration");
+        return;
+    }
+    check_engine(doctor, &options);
+    well(doctor, "configuration");
 }
 
 /* --- the root of all mail */
