@@ -94,6 +94,11 @@ enum sieve_status sieve_match_addresses(struct sieve_match *match, const char *r
             strcmp(match->node->tags[i].tag->group, "address part") == 0)
             part = match->node->tags[i].data;
     AUTO_ADDRESS_LIST list = address_list_parse(raw, 0, message_charsets(run->message));
+    if (list->count == 0 && *raw == '\0' && (part == NULL || strcmp(part->name, "all") == 0)) {
+        struct sieve_string empty = {"", 0}; /* the field is there and holds nothing */
+
+        return sieve_match_value(match, &empty);
+    }
     for (size_t i = 0; i < list->count && status == SIEVE_FALSE; i++) {
         const struct address *address = &list->items[i];
         struct sieve_string text;

@@ -161,6 +161,22 @@ static bool take_atoms(const char **at, bool free_dots, GString *out)
     return out->len > start;
 }
 
+/* Quotes that are not needed go away: "Sirius"@example.net is Sirius@example.net. */
+static void unquote(GString *out)
+{
+    const char *p = out->str + 1, *end = out->str + out->len - 1;
+
+    for (bool dot = true; p < end; p++) {
+        if (*p == '.' ? dot : !is_atext(*p))
+            return;
+        dot = *p == '.';
+    }
+    if (out->len <= 2 || end[-1] == '.')
+        return;
+    g_string_truncate(out, out->len - 1);
+    g_string_erase(out, 0, 1);
+}
+
 static bool take_quoted(const char **at, GString *out)
 {
     g_string_append_c(out, *(*at)++);
@@ -172,6 +188,7 @@ static bool take_quoted(const char **at, GString *out)
         g_string_append_c(out, *(*at)++);
     }
     g_string_append_c(out, *(*at)++);
+    unquote(out);
     return true;
 }
 

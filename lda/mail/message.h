@@ -68,6 +68,9 @@ const char *const *message_charsets(const struct message *message);
 off_t message_size(struct message *message);
 off_t message_body_size(const struct message *message);
 
+/* Bytes with every line ended by CRLF, as the message travels by SMTP (RFC 5228 5.9). Reads all of it. */
+bool message_size_crlf(struct message *message, off_t *ret_size, struct error *err);
+
 /* The body as it stands (not decoded), at most @limit bytes. g_bytes_unref. */
 bool message_body_raw(struct message *message, size_t limit, GBytes **ret_bytes, struct error *err);
 

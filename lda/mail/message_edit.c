@@ -87,6 +87,40 @@ bool message_write(struct message *message, int fd, struct error *err)
     return ok;
 }
 
+/* Bare LFs of the source, each a CRLF on the wire. */
+static bool count_bare_lf(const struct source *source, off_t *ret_count, struct error *err)
+{
+    g_autofree char *buffer = g_malloc(HASH_BUFFER);
+    off_t count = 0;
+    char before = '\0';
+
+    for (off_t at = 0; at < source_size(source);) {
+        size_t length = (size_t)MIN((off_t)HASH_BUFFER, source_size(source) - at);
+
+        if (!source_read(source, at, buffer, length, err))
+            return false;
+        for (const char *p = memchr(buffer, '\n', length); p != NULL;
+             p = memchr(p + 1, '\n', length - (size_t)(p + 1 - buffer)))
+            count += (p > buffer ? p[-1] : before) != '\r';
+        before = buffer[length - 1];
+        at += (off_t)length;
+    }
+    *ret_count = count;
+    return true;
+}
+
+bool message_size_crlf(struct message *message, off_t *ret_size, struct error *err)
+{
+    struct source *all = message_flatten(message);
+    off_t count = 0;
+    bool ok = count_bare_lf(all, &count, err);
+
+    if (ok)
+        *ret_size = source_size(all) + count;
+    source_unref(all);
+    return ok;
+}
+
 bool message_header_bytes(struct message *message, size_t limit, GBytes **ret_bytes,
                           struct error *err)
 {

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "lda/base/error.h"
 #include "lda/mail/address.h"
 #include "lda/mail/message.h"
 
@@ -324,7 +325,15 @@ static enum sieve_status run_size(struct sieve_run *run, const struct sieve_node
 {
     uint64_t bound = sieve_arg_number(node, 0), size = (uint64_t)message_size(run->message);
     bool over = sieve_node_tag(node, "over") != NULL;
+    struct error err;
+    off_t exact;
 
+    /* octets as they travel, with CRLF: counted only where line ends can make the difference */
+    if (size <= bound && bound <= 2 * size) {
+        if (!message_size_crlf(run->message, &exact, &err))
+            return sieve_fail(run, node, "size: %s", err.text);
+        size = (uint64_t)exact;
+    }
     sieve_trace(run, node, "size is %" G_GUINT64_FORMAT, size);
     return (over ? size > bound : size < bound) ? SIEVE_TRUE : SIEVE_FALSE;
 }

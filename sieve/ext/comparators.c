@@ -1,6 +1,6 @@
 /*
- * i;octet and i;ascii-casemap (RFC 4790, always on), i;ascii-numeric and i;unicode-casemap
- * (RFC 5051; to be required).
+ * i;octet, i;ascii-casemap (RFC 4790) and, as in Pigeonhole, i;unicode-casemap (RFC 5051) are always
+ * on; i;ascii-numeric is to be required.
  */
 #include <string.h>
 
@@ -79,10 +79,6 @@ static const struct sieve_comparator base[] = {
     {.name = "i;ascii-casemap", .fold = SIEVE_FOLD_ASCII, .substrings = true,
         .compare = compare_casemap},
     {.name = "i;octet", .fold = SIEVE_FOLD_NONE, .substrings = true, .compare = compare_octet},
-    {NULL},
-};
-
-static const struct sieve_comparator unicode[] = {
     {.name = "i;unicode-casemap", .fold = SIEVE_FOLD_UNICODE, .substrings = true,
         .compare = compare_unicode},
     {NULL},
@@ -99,7 +95,7 @@ const struct sieve_extension sieve_ext_comparators = {
     .comparators = base,
 };
 
-/* Requiring the two base ones is allowed (RFC 5228 2.7.3) and adds nothing. */
+/* Requiring those is allowed (RFC 5228 2.7.3) and adds nothing. */
 const struct sieve_extension sieve_ext_comparator_casemap = {
     .name = "comparator-i;ascii-casemap", .rfc = "RFC 5228", .status = "complete"};
 const struct sieve_extension sieve_ext_comparator_octet = {
@@ -116,5 +112,4 @@ const struct sieve_extension sieve_ext_comparator_unicode = {
     .name = "comparator-i;unicode-casemap",
     .rfc = "RFC 5051",
     .status = "complete",
-    .comparators = unicode,
 };

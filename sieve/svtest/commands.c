@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "lda/mail/address.h"
 #include "lda/mail/message.h"
 
 #include "sieve/svtest/state.h"
@@ -136,24 +137,17 @@ void svtest_set_message(struct sieve_svtest *state, struct sieve_run *run, const
     g_hash_table_remove_all(run->state->sequence_states);
 }
 
-static const char *bare_address(const char *text)
-{
-    static const char blanks[] = " \t";
-
-    return text + strspn(text, blanks);
-}
-
+/* What is no path leaves the envelope without that address. */
 static void set_address(struct sieve_svtest *state, const char **field, const char *value)
 {
-    g_autofree char *text = g_strstrip(g_strdup(bare_address(value)));
-    size_t length = strlen(text);
+    g_autofree char *text = g_strstrip(g_strdup(value));
+    g_autofree char *local = NULL, *domain = NULL;
 
-    if (length >= 2 && text[0] == '<' && text[length - 1] == '>') {
-        text[length - 1] = '\0';
-        *field = svtest_keep_text(state, text + 1);
-    } else {
-        *field = svtest_keep_text(state, text);
-    }
+    *field = NULL;
+    if (!address_parse_path(text, &local, &domain))
+        return;
+    g_autofree char *full = address_join(local, domain);
+    *field = svtest_keep_text(state, full);
 }
 
 static enum sieve_status run_test_set(struct sieve_run *run, const struct sieve_node *node)
@@ -353,6 +347,7 @@ static enum sieve_status run_result_reset(struct sieve_run *run, const struct si
 {
     (void)node;
     reset_result(run->svtest, run);
+    g_ptr_array_set_size(run->svtest->sent, 0);
     return SIEVE_NEXT;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lda/base/error.h"
+#include "lda/mail/address.h"
 #include "lda/mail/message.h"
 
 #include "sieve/ext/sender_address.h"
@@ -98,17 +99,33 @@ static void queue(struct sieve_svtest *state, const char *text, size_t length, c
     g_ptr_array_add(state->sent, mail);
 }
 
+/* By this user: then it is a loop. */
+static bool was_redirected(struct message *message, const char *recipient)
+{
+    struct headers *headers = message_headers(message);
+    const char *name = "X-Sieve-Redirected-From";
+
+    for (size_t i = headers_find(headers, name, 0); i != HEADERS_NONE;
+         i = headers_find(headers, name, i + 1))
+        if (address_equal(headers_value(headers, i), recipient))
+            return true;
+    return false;
+}
+
 static bool redirect(struct sieve_svtest *state, struct sieve_run *run, struct message *message,
     const char *address)
 {
-    struct message *copy = message_copy(message);
     const char *sender = sender_from_setting(run, "sieve_redirect_envelope_from");
-    const char *recipient = run->envelope->to != NULL ? run->envelope->to : "";
+    const char *user = svtest_setting(state, "sieve_user_email");
+    const char *recipient = user != NULL ? user : run->envelope->to != NULL ? run->envelope->to : "";
     g_autofree char *text = NULL;
     size_t length;
 
+    if (was_redirected(message, recipient))
+        return true;
     if (sender == NULL || run->envelope->from == NULL || *run->envelope->from == '\0')
         sender = run->envelope->from != NULL ? run->envelope->from : "";
+    struct message *copy = message_copy(message);
     message_add_header(copy, "X-Sieve-Redirected-From", recipient, false);
     bool fine = svtest_message_text(copy, &text, &length);
     message_free(copy);
