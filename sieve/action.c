@@ -86,6 +86,15 @@ struct sieve_action *sieve_action_new(struct sieve_run *run, const struct sieve_
     return action;
 }
 
+const struct sieve_action *sieve_action_at(const struct sieve_run *run, size_t index)
+{
+    const GPtrArray *entries = run->state->entries;
+
+    return index < entries->len
+        ? ((const struct sieve_entry *)g_ptr_array_index(entries, index))->action
+        : NULL;
+}
+
 void sieve_cancel_implicit_keep(struct sieve_run *run)
 {
     run->state->implicit_keep = false;

@@ -571,6 +571,9 @@ struct sieve_action *sieve_action_new(struct sieve_run *run, const struct sieve_
 enum sieve_status sieve_action_commit(struct sieve_run *run, const struct sieve_node *node,
     struct sieve_action *action);
 
+/* The actions that stand in the result so far, also those of earlier scripts; NULL behind the last. */
+const struct sieve_action *sieve_action_at(const struct sieve_run *run, size_t index);
+
 /* Cancels the implicit keep (discard). */
 void sieve_cancel_implicit_keep(struct sieve_run *run);
 /* A mark to be stored when the delivery succeeds. */

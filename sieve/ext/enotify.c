@@ -11,10 +11,6 @@
 #include "sieve/ext/notify_mailto.h"
 #include "sieve/sieve-internal.h"
 
-struct notices {
-    size_t count;
-};
-
 static uint64_t max_notices(const struct sieve_options *options)
 {
     return sieve_setting_number(options, "sieve_notify_max_notifications",
@@ -164,17 +160,19 @@ static enum sieve_status read_tags(struct sieve_run *run, const struct sieve_nod
     return SIEVE_NEXT;
 }
 
-static enum sieve_status count_notice(struct sieve_run *run, const struct sieve_node *node)
+/* The bound of the site's setting; limits.max_notifies is looked after where actions are added. */
+static enum sieve_status check_count(struct sieve_run *run, const struct sieve_node *node)
 {
-    struct notices *notices = sieve_stage_state(run, &sieve_ext_enotify, sizeof(*notices));
-    uint64_t most = max_notices(run->options);
+    const struct sieve_action *action;
+    uint64_t most = max_notices(run->options), count = 0;
 
     if (most == 0)
         return sieve_fail(run, node, "local policy prohibits the use of a notify action");
-    if (notices->count >= most)
-        return sieve_fail(run, node, "number of notify actions exceeds policy limit (%zu > %"
-            G_GUINT64_FORMAT ")", notices->count + 1, most);
-    notices->count++;
+    for (size_t i = 0; (action = sieve_action_at(run, i)) != NULL; i++)
+        count += action->kind == SIEVE_ACTION_NOTIFY;
+    if (count >= most)
+        return sieve_fail(run, node, "number of notify actions exceeds policy limit (%"
+            G_GUINT64_FORMAT " > %" G_GUINT64_FORMAT ")", count + 1, most);
     return SIEVE_NEXT;
 }
 
@@ -192,7 +190,7 @@ static enum sieve_status run_notify(struct sieve_run *run, const struct sieve_no
         return sieve_fail(run, node, "notify: invalid URI '%.100s': %s", action->notify.method,
             fault);
     if (read_tags(run, node, &action->notify) == SIEVE_ERROR ||
-        count_notice(run, node) == SIEVE_ERROR)
+        check_count(run, node) == SIEVE_ERROR)
         return SIEVE_ERROR;
     action->notify.suppressed = mailto_suppressed(run);
     if (!mailto_compose(run, mailto, action)) {

@@ -6,7 +6,6 @@
 #include "lda/mail/charset.h"
 #include "lda/mail/message.h"
 
-#include "sieve/ext/list.h"
 #include "sieve/ext/sender_address.h"
 
 #define MAX_RECIPIENTS 8u  /* both as in Pigeonhole: a notification is no mailing list */
@@ -201,27 +200,29 @@ const char *mailto_suppressed(struct sieve_run *run)
         : "the message was submitted automatically";
 }
 
-static void free_table(void *data)
+static bool is_notified(const struct sieve_run *run, const char *address)
 {
-    g_hash_table_unref(data);
+    const struct sieve_action *action;
+
+    for (size_t i = 0; (action = sieve_action_at(run, i)) != NULL; i++) {
+        if (action->kind != SIEVE_ACTION_NOTIFY || action->notify.suppressed != NULL)
+            continue;
+        for (size_t j = 0; action->notify.to[j] != NULL; j++)
+            if (address_equal(action->notify.to[j], address))
+                return true;
+    }
+    return false;
 }
 
 /* Leaves out who gets a notification from this run already: two rules that match must not ring twice. */
 static void drop_notified(struct sieve_run *run, struct mailto *mailto)
 {
-    GHashTable **notified = sieve_sequence_state(run, &sieve_ext_enotify, sizeof(*notified));
-
-    if (*notified == NULL)
-        *notified = arena_own(run->arena,
-            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), free_table);
     for (guint i = 0; i < mailto->recipients->len;) {
-        const char *address =
-            g_array_index(mailto->recipients, struct mailto_recipient, i).address;
-
-        if (g_hash_table_add(*notified, g_ascii_strdown(address, -1)))
-            i++;
-        else
+        if (is_notified(run,
+                g_array_index(mailto->recipients, struct mailto_recipient, i).address))
             g_array_remove_index(mailto->recipients, i);
+        else
+            i++;
     }
 }
 

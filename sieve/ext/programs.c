@@ -100,24 +100,16 @@ static const char *const *arguments_of(struct sieve_run *run, const struct sieve
 
 /* ------------------------------------------------------------------ pipe (5) */
 
-struct piped {
-    GHashTable *programs;
-};
-
-static void free_programs(void *data)
-{
-    g_hash_table_unref(data);
-}
-
 /* One script may pipe to a program once. */
-static bool is_repeated(struct sieve_run *run, const char *program)
+static bool is_repeated(const struct sieve_run *run, const struct sieve_action *pipe)
 {
-    struct piped *state = sieve_stage_state(run, &sieve_ext_vnd_dovecot_pipe, sizeof(*state));
+    const struct sieve_action *action;
 
-    if (state->programs == NULL)
-        state->programs = arena_own(run->arena, g_hash_table_new(g_str_hash, g_str_equal),
-            free_programs);
-    return !g_hash_table_add(state->programs, (gpointer)(uintptr_t)program);
+    for (size_t i = 0; (action = sieve_action_at(run, i)) != NULL; i++)
+        if (action->kind == SIEVE_ACTION_PIPE && strcmp(action->script, pipe->script) == 0 &&
+            strcmp(action->pipe.program, pipe->pipe.program) == 0)
+            return true;
+    return false;
 }
 
 static enum sieve_status run_pipe(struct sieve_run *run, const struct sieve_node *node)
@@ -129,7 +121,7 @@ static enum sieve_status run_pipe(struct sieve_run *run, const struct sieve_node
     action->pipe.try = sieve_node_tag(node, "try") != NULL;
     if (action->pipe.arguments == NULL)
         return SIEVE_ERROR;
-    if (is_repeated(run, action->pipe.program))
+    if (is_repeated(run, action))
         return sieve_fail(run, node, "pipe: the script pipes to '%s' more than once",
             action->pipe.program);
     return sieve_action_commit(run, node, action);

@@ -140,25 +140,17 @@ static enum sieve_status compose(struct sieve_run *run, const struct sieve_node 
 
 /* ------------------------------------------------------------------ the command */
 
-struct reported {
-    GHashTable *seen; /* "type\naddress": a second one is ignored */
-};
-
-static void free_seen(void *data)
+/* The same type to the same address: the first one counts. */
+static bool is_repeated(const struct sieve_run *run, const struct sieve_report *report)
 {
-    g_hash_table_unref(data);
-}
+    const struct sieve_action *action;
 
-static bool is_repeated(struct sieve_run *run, const struct sieve_report *report)
-{
-    struct reported *state = sieve_sequence_state(run, &sieve_ext_vnd_dovecot_report,
-        sizeof(*state));
-
-    if (state->seen == NULL)
-        state->seen = arena_own(run->arena,
-            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), free_seen);
-    return !g_hash_table_add(state->seen,
-        g_strconcat(report->feedback_type, "\n", report->address, NULL));
+    for (size_t i = 0; (action = sieve_action_at(run, i)) != NULL; i++)
+        if (action->kind == SIEVE_ACTION_REPORT &&
+            g_ascii_strcasecmp(action->report.feedback_type, report->feedback_type) == 0 &&
+            g_ascii_strcasecmp(action->report.address, report->address) == 0)
+            return true;
+    return false;
 }
 
 static enum sieve_status run_report(struct sieve_run *run, const struct sieve_node *node)
