@@ -1,0 +1,5 @@
+require "ihave";
+
+if not ihave "vnd.example.nothing" {
+    error "missing 확장";
+}

@@ -1,0 +1,6 @@
+require "ihave";
+
+if ihave ["fileinto", "vnd.example.nothing"] {
+    stop;
+}
+fileinto "x";

@@ -1,0 +1,6 @@
+require "ihave";
+
+if ihave ["fileinto", "vnd.example.nothing"] {
+    fileinto "x";
+    melt "down";
+}

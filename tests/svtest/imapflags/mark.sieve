@@ -1,0 +1,7 @@
+require ["imapflags", "fileinto"];
+
+setflag "\\Seen";
+mark;
+addflag ["$Old", "x"];
+removeflag "x";
+keep;

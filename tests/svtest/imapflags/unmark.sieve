@@ -1,0 +1,5 @@
+require "imapflags";
+
+mark;
+unmark;
+keep;

@@ -1,0 +1,2 @@
+require "ereject";
+ereject "Mail from this sender is unwelcome.";

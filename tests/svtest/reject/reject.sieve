@@ -1,0 +1,2 @@
+require "reject";
+reject "우편을 받지 않습니다.";
