@@ -119,12 +119,39 @@ static void free_message(void *message)
     message_free(message);
 }
 
+/* The first valid address of the first of the fields that is there. */
+static const char *first_address(struct sieve_svtest *state, struct message *message,
+    const char *const *fields, const char *otherwise)
+{
+    for (size_t i = 0; fields[i] != NULL; i++) {
+        const char *raw = headers_get_raw(message_headers(message), fields[i]);
+
+        if (raw == NULL)
+            continue;
+        AUTO_ADDRESS_LIST list = address_list_parse(raw, 1, NULL);
+        if (list->count > 0 && list->items[0].valid)
+            return svtest_keep_text(state, list->items[0].full);
+    }
+    return otherwise;
+}
+
+/* Until test_set says otherwise the envelope is what the header suggests. */
+static void envelope_from_message(struct sieve_svtest *state, struct message *message)
+{
+    static const char *const to[] = {"Envelope-To", "To", NULL};
+    static const char *const from[] = {"Return-Path", "Sender", "From", NULL};
+
+    state->envelope.to = first_address(state, message, to, "recipient@example.com");
+    state->envelope.from = first_address(state, message, from, "sender@example.com");
+    state->envelope.orig_to = NULL;
+    state->envelope.auth = NULL;
+}
+
 void svtest_set_message(struct sieve_svtest *state, struct sieve_run *run, const char *text,
     size_t length)
 {
     g_autoptr(GString) lf = g_string_sized_new(length);
 
-    (void)state;
     for (size_t i = 0; i < length; i++)
         if (text[i] != '\r' || i + 1 >= length || text[i + 1] != '\n')
             g_string_append_c(lf, text[i]);
@@ -135,6 +162,7 @@ void svtest_set_message(struct sieve_svtest *state, struct sieve_run *run, const
     run->message_flags = NULL;
     run->state->message_shared = false;
     g_hash_table_remove_all(run->state->sequence_states);
+    envelope_from_message(state, message);
 }
 
 /* What is no path leaves the envelope without that address. */
@@ -241,6 +269,7 @@ static void reset_result(struct sieve_svtest *state, struct sieve_run *run)
     g_ptr_array_set_size(engine->entries, 0);
     g_array_set_size(engine->marks, 0);
     g_hash_table_remove_all(engine->sequence_states);
+    g_hash_table_remove_all(engine->stage_states);
     engine->stage++;
     engine->stage_first_mark = 0;
     engine->implicit_keep = true;
@@ -493,7 +522,7 @@ static enum sieve_status run_config_set(struct sieve_run *run, const struct siev
     struct sieve_string value = sieve_arg_string(run, node, 1);
 
     g_hash_table_insert(state->settings, g_strdup(sieve_arg_string(run, node, 0).data),
-        g_strdup(sieve_text_lf(run->arena, &value)));
+        g_strstrip(g_strdup(sieve_text_lf(run->arena, &value))));
     svtest_apply_settings(state);
     return SIEVE_NEXT;
 }

@@ -117,11 +117,12 @@ static bool redirect(struct sieve_svtest *state, struct sieve_run *run, struct m
 {
     const char *sender = sender_from_setting(run, "sieve_redirect_envelope_from");
     const char *user = svtest_setting(state, "sieve_user_email");
-    const char *recipient = user != NULL ? user : run->envelope->to != NULL ? run->envelope->to : "";
+    const char *final = run->envelope->to != NULL ? run->envelope->to : "";
+    const char *recipient = user != NULL ? user : final;
     g_autofree char *text = NULL;
     size_t length;
 
-    if (was_redirected(message, recipient))
+    if (was_redirected(message, recipient) || was_redirected(message, final))
         return true;
     if (sender == NULL || run->envelope->from == NULL || *run->envelope->from == '\0')
         sender = run->envelope->from != NULL ? run->envelope->from : "";
@@ -146,8 +147,9 @@ static bool run_pipe(struct sieve_svtest *state, struct message *message,
 
     if (svtest_message_text(message, &text, &length))
         answer = svtest_run_program(folder != NULL ? folder : "/nonexistent", pipe->program,
-            pipe->arguments, text, length, (unsigned)sieve_setting_seconds(&state->options,
-            "sieve_pipe_exec_timeout", 10), output, &err);
+            pipe->arguments, &state->envelope, text, length,
+            (unsigned)sieve_setting_seconds(&state->options, "sieve_pipe_exec_timeout", 10), output,
+            &err);
     if (answer == SIEVE_YES)
         return true;
     if (err.kind == ERROR_TEMPORARY)

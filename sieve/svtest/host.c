@@ -279,8 +279,8 @@ static enum sieve_answer run_program(void *ctx, const struct sieve_program_call 
     } else if (call->input != NULL) {
         g_string_append_len(input, call->input, (gssize)call->input_length);
     }
-    enum sieve_answer answer = svtest_run_program(folder, call->name, call->arguments, input->str,
-        input->len, (unsigned)sieve_setting_seconds(&state->options, timeout_key, 10), output, err);
+    enum sieve_answer answer = svtest_run_program(folder, call->name, call->arguments,
+        &state->envelope, input->str, input->len, (unsigned)sieve_setting_seconds(&state->options, timeout_key, 10), output, err);
     if (ret_output != NULL) {
         *ret_output = g_memdup2(output->str, output->len + 1);
         *ret_length = output->len;

@@ -16,14 +16,14 @@
 #define OUTPUT_MAX (16u * 1024 * 1024)
 
 static void __attribute__((noreturn))
-run_child(const char *path, char *const *argv, int in, int out)
+run_child(const char *path, char *const *argv, char *const *environment, int in, int out)
 {
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
     if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || null < 0 || dup2(null, 2) < 0)
         _exit(126);
     signal(SIGPIPE, SIG_DFL);
-    execv(path, argv);
+    execve(path, argv, environment);
     _exit(127);
 }
 
@@ -97,13 +97,30 @@ static enum sieve_answer wait_for(pid_t pid, bool in_time, gint64 deadline, cons
     return WEXITSTATUS(status) == 0 ? SIEVE_YES : SIEVE_NO;
 }
 
+/* What Pigeonhole's programs find in their environment. */
+static char **make_environment(const struct sieve_envelope *envelope)
+{
+    char **list = g_environ_setenv(NULL, "PATH", "/usr/local/bin:/usr/bin:/bin", TRUE);
+    const char *to = envelope->to != NULL ? envelope->to : "";
+
+    list = g_environ_setenv(list, "HOME", "/nonexistent", TRUE);
+    list = g_environ_setenv(list, "USER", "testuser", TRUE);
+    list = g_environ_setenv(list, "HOST", "test.example.com", TRUE);
+    list = g_environ_setenv(list, "SENDER", envelope->from != NULL ? envelope->from : "", TRUE);
+    list = g_environ_setenv(list, "RECIPIENT", to, TRUE);
+    return g_environ_setenv(list, "ORIG_RECIPIENT", envelope->orig_to != NULL ? envelope->orig_to
+                                                                             : to, TRUE);
+}
+
 enum sieve_answer svtest_run_program(const char *folder, const char *name,
-    const char *const *arguments, const char *input, size_t length, unsigned timeout_seconds,
-    GString *output, struct error *err)
+    const char *const *arguments, const struct sieve_envelope *envelope, const char *input,
+    size_t length, unsigned timeout_seconds, GString *output, struct error *err)
 {
     g_autofree char *path = g_build_filename(folder, name, NULL);
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    gint64 deadline = g_get_monotonic_time() + (gint64)timeout_seconds * G_USEC_PER_SEC;
+    gint64 deadline = g_get_monotonic_time() +
+        (timeout_seconds > 0 ? (gint64)timeout_seconds : 3600) * G_USEC_PER_SEC;
+    g_auto(GStrv) environment = make_environment(envelope);
     int in[2], out[2];
 
     if (strchr(name, '/') != NULL || access(path, X_OK) != 0) {
@@ -124,7 +141,7 @@ enum sieve_answer svtest_run_program(const char *folder, const char *name,
     void (*old)(int) = signal(SIGPIPE, SIG_IGN);
     pid_t pid = fork();
     if (pid == 0)
-        run_child(path, (char *const *)argv->pdata, in[0], out[1]);
+        run_child(path, (char *const *)argv->pdata, environment, in[0], out[1]);
     close(in[0]);
     close(out[1]);
     bool in_time = pid > 0 && talk(in[1], out[0], input, length, deadline, output);

@@ -61,10 +61,10 @@ bool svtest_execute(struct sieve_svtest *state, struct sieve_run *run);
 bool svtest_message_text(struct message *message, char **ret_text, size_t *ret_length);
 void svtest_print_result(struct sieve_svtest *state, struct sieve_run *run);
 
-/* programs.c: runs <folder>/<name> with the input; SIEVE_NO: exit status not 0. */
+/* programs.c: runs <folder>/<name> with the input; timeout 0: none. SIEVE_NO: exit status not 0. */
 enum sieve_answer svtest_run_program(const char *folder, const char *name,
-    const char *const *arguments, const char *input, size_t length, unsigned timeout_seconds,
-    GString *output, struct error *err);
+    const char *const *arguments, const struct sieve_envelope *envelope, const char *input,
+    size_t length, unsigned timeout_seconds, GString *output, struct error *err);
 
 /* commands.c */
 void svtest_clear_errors(struct sieve_svtest *state);
