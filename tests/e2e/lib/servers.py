@@ -437,7 +437,7 @@ service managesieve-login {
                 client.login(user, password)
                 return client
             except (imaplib.IMAP4.error, OSError) as problem:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or "AUTHENTICATIONFAILED" in str(problem):
                     raise Failure("no IMAP login of %s: %s" % (user, problem)) from problem
                 time.sleep(0.5)
 
