@@ -283,6 +283,9 @@ static void compile_unit(struct sieve_compiler *compiler, struct sieve_unit *uni
         unit->block = sieve_parse(compiler, text, length);
         if (unit->block != NULL)
             sieve_check_unit(compiler, unit->block);
+        for (size_t i = 0; i < unit->extension_count; i++)
+            if (unit->extensions[i]->unit_end != NULL)
+                unit->extensions[i]->unit_end(compiler);
     }
     bool too_many = compiler->too_many;
     *compiler = saved;

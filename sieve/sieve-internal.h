@@ -278,6 +278,8 @@ struct sieve_extension {
     const char *const *conflicts;
     /* Called when it gets required. May be NULL. */
     bool (*required)(struct sieve_compiler *compiler, unsigned line, unsigned column);
+    /* Called at the end of each script that has it on: what else it needs (extracttext). May be NULL. */
+    void (*unit_end)(struct sieve_compiler *compiler);
     /* False: the site's settings leave it off (spamtest without settings). May be NULL. */
     bool (*available)(const struct sieve_options *options);
     /* Called for each action before it is committed, whatever the tags: the internal flag variable

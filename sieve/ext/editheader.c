@@ -95,6 +95,16 @@ static bool check_name(struct sieve_compiler *compiler, struct sieve_node *node,
     return true;
 }
 
+/* What no line of a header holds, apart from line ends and tabs (RFC 5322 2.2). */
+static bool has_control(const struct sieve_string *value)
+{
+    for (size_t i = 0; i < value->length; i++)
+        if ((unsigned char)value->data[i] < ' ' && (value->data[i] == '\0' ||
+            strchr("\t\r\n", value->data[i]) == NULL))
+            return true;
+    return false;
+}
+
 static bool check_addheader(struct sieve_compiler *compiler, struct sieve_node *node)
 {
     const struct sieve_string *value = sieve_constant(node->args[1]);
@@ -103,9 +113,9 @@ static bool check_addheader(struct sieve_compiler *compiler, struct sieve_node *
         return false;
     if (value == NULL)
         return true;
-    if (strlen(value->data) != value->length) {
-        sieve_error(compiler, node, "addheader: the field value '%.80s' is invalid (NUL in it)",
-            value->data);
+    if (has_control(value)) {
+        sieve_error(compiler, node,
+            "addheader: the field value '%.80s' is invalid (control characters)", value->data);
         return false;
     }
     if (value->length > max_value(compiler->options)) {
@@ -141,9 +151,9 @@ static enum sieve_status run_addheader(struct sieve_run *run, const struct sieve
 
     if (!sieve_header_name_is_valid(&name))
         return sieve_fail(run, node, "addheader: the field name '%.80s' is invalid", name.data);
-    if (strlen(value.data) != value.length)
-        return sieve_fail(run, node, "addheader: the field value '%.80s' is invalid (NUL in it)",
-            value.data);
+    if (has_control(&value))
+        return sieve_fail(run, node,
+            "addheader: the field value '%.80s' is invalid (control characters)", value.data);
     if (value.length > max_value(run->options))
         return sieve_fail(run, node, "addheader: the field value is too long (%zu bytes)",
             value.length);

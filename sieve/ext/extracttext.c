@@ -15,14 +15,23 @@
 #include "sieve/ext/modifiers.h"
 #include "sieve/sieve-internal.h"
 
-static bool check_extracttext(struct sieve_compiler *compiler, struct sieve_node *node)
+static bool has_needed(const struct sieve_compiler *compiler)
 {
-    if (!sieve_has(compiler, "variables") || !sieve_has(compiler, "foreverypart")) {
-        sieve_error(compiler, node,
+    return sieve_has(compiler, "variables") && sieve_has(compiler, "foreverypart");
+}
+
+static void check_needed(struct sieve_compiler *compiler)
+{
+    if (!has_needed(compiler))
+        sieve_error_at(compiler, 0, 0,
             "extracttext needs 'require [\"variables\", \"foreverypart\"];' at the top of the "
             "script");
-        return false;
-    }
+}
+
+static bool check_extracttext(struct sieve_compiler *compiler, struct sieve_node *node)
+{
+    if (!has_needed(compiler))
+        return false; /* said at the end of the script */
     if (sieve_enclosing(compiler, "foreverypart") == NULL) {
         sieve_error(compiler, node, "extracttext can only stand inside of a foreverypart loop");
         return false;
@@ -83,4 +92,5 @@ const struct sieve_extension sieve_ext_extracttext = {
     .rfc = "RFC 5703",
     .status = "complete",
     .words = words,
+    .unit_end = check_needed,
 };
