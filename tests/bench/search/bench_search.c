@@ -305,6 +305,16 @@ static void queries(struct db *db, int64_t user_id, int rounds)
         g_array_unref(times);
     }
     print_times("ALL", all, 0);
+    g_array_set_size(all, 0);
+    for (int i = 0; i < rounds; i++) {
+        g_autofree char *text = make_query((size_t)(1 + i % 12), rand);
+        GArray *ignored = g_array_new(FALSE, FALSE, sizeof(gint64));
+        guint found = 0;
+
+        query_once(db, user_id, text, SEARCH_SORT_RELEVANCE, ignored, all, &found);
+        g_array_unref(ignored);
+    }
+    print_times("words, by relevance", all, 0);
     g_array_unref(all);
     g_rand_free(rand);
 }
