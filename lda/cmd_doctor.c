@@ -19,6 +19,7 @@
 #include "lda/filter.h"
 #include "lda/progress.h"
 #include "lda/script.h"
+#include "lda/sieve_settings.h"
 #include "lda/site.h"
 #include "sieve/sieve.h"
 #include "store/db.h"
@@ -135,6 +136,10 @@ static void check_config(struct doctor *doctor)
     if (strchr(config_text(config, CONFIG_HOSTNAME), '.') == NULL)
         warn(doctor, "hostname is %s: set the full name, Message-IDs and postmaster_address have"
              " it", config_text(config, CONFIG_HOSTNAME));
+    for (size_t i = 0; config_extra_name(config, i) != NULL; i++)
+        if (!sieve_setting_is_known(config_extra_name(config, i)))
+            warn(doctor, "%s: no such setting here; it changes nothing",
+                 config_extra_name(config, i));
     if (!filter_options(config, &options, &err)) {
         wrong(doctor, "%s", err.text);
         return;

@@ -70,9 +70,9 @@ const struct config_entry config_entries[CONFIG_KEYS] = {
         "The engine that runs the scripts."},
     [CONFIG_SIEVE_REDIRECT_HOPS] = {"sieve_redirect_hops", CONFIG_COUNT, "5", NULL,
         "A message redirected so often already is kept instead: a loop over several hosts."},
-    [CONFIG_SIEVE_REDIRECT_SENDER] = {"sieve_redirect_sender", CONFIG_TEXT, "sender", NULL,
-        "Envelope sender of redirects: sender, recipient, orig_recipient, user, postmaster or "
-        "<address>."},
+    [CONFIG_SIEVE_REDIRECT_ENVELOPE_FROM] = {"sieve_redirect_envelope_from", CONFIG_TEXT, "sender",
+        NULL, "Envelope sender of redirects: sender, recipient, orig_recipient, user_email, "
+        "postmaster or <address>."},
     [CONFIG_SIEVE_LOG_MAX_SIZE] = {"sieve_log_max_size", CONFIG_SIZE, "10K", NULL,
         "The user's <script>.log is renamed to .log.0 when it grows past this; 0 writes none."},
     [CONFIG_SIEVE_PROGRAM_DIR] = {"sieve_program_dir", CONFIG_PATH, "", NULL,

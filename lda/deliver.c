@@ -241,7 +241,7 @@ static bool plan(struct work *work, struct error *err)
     work->policy = (struct plan_policy){
         .keep_mailbox = work->options->mailbox == NULL ? "INBOX" : work->options->mailbox,
         .user = work->user->address,
-        .redirect_sender = config_text(work->config, CONFIG_SIEVE_REDIRECT_SENDER),
+        .redirect_sender = config_text(work->config, CONFIG_SIEVE_REDIRECT_ENVELOPE_FROM),
         .postmaster = config_text(work->config, CONFIG_POSTMASTER_ADDRESS),
         .redirect_hops = config_number(work->config, CONFIG_SIEVE_REDIRECT_HOPS),
         .reject_by_status = work->options->reject_by_status,

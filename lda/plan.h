@@ -23,7 +23,7 @@ struct sieve_result;
 struct plan_policy {
     const char *keep_mailbox;    /* -m, else "INBOX": where keep goes */
     const char *user;            /* the account's address: marks redirects */
-    const char *redirect_sender; /* sieve_redirect_sender as configured */
+    const char *redirect_sender; /* sieve_redirect_envelope_from as configured */
     const char *postmaster;
     uint64_t redirect_hops;      /* a message redirected so often is kept instead */
     bool reject_by_status;       /* -e */

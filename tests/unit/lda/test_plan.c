@@ -167,7 +167,7 @@ static void who_sends_a_redirect(void **state)
     } rows[] = {
         {"sender", "s@y", "s@y"},       {"sender", "", ""},
         {"sender", NULL, "u@x"},        {"recipient", "s@y", "u+d@x"},
-        {"orig_recipient", "s@y", "alias@x"}, {"user", "s@y", "u@x"},
+        {"orig_recipient", "s@y", "alias@x"}, {"user_email", "s@y", "u@x"},
         {"postmaster", "s@y", "pm@x"},  {"<fixed@z>", "s@y", "fixed@z"},
         {"<fixed@z>", "", ""}, /* a bounce stays a bounce */
     };
