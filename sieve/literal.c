@@ -276,13 +276,17 @@ struct sieve_variable *sieve_variable_lookup(struct sieve_compiler *compiler, co
     struct sieve_variable *variable = g_hash_table_lookup(scope->names, name);
     if (variable != NULL)
         return variable;
-    if (strlen(name) > limits->max_variable_name || scope->count >= limits->max_variables) {
+    if (strlen(name) > limits->max_variable_name) {
         sieve_error_at(compiler, line, column,
-            strlen(name) > limits->max_variable_name
-                ? "the name of variable '%s' is too long (the bound is %zu)"
-                : "variable '%s' is one too many (the bound is %zu)", name,
-            strlen(name) > limits->max_variable_name ? limits->max_variable_name
-                                                     : limits->max_variables);
+            "the name of variable '%s' is too long (the bound is %zu)", name,
+            limits->max_variable_name);
+        return NULL;
+    }
+    if (scope->count >= limits->max_variables) {
+        if (!scope->overflowed) /* said once */
+            sieve_error_at(compiler, line, column,
+                "variable '%s' is one too many (the bound is %zu)", name, limits->max_variables);
+        scope->overflowed = true;
         return NULL;
     }
     variable = variable_new(compiler, SIEVE_VARIABLE_LOCAL, name, scope->count++);

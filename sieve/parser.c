@@ -4,7 +4,7 @@
 
 #include "sieve/lexer.h"
 
-#define ARGUMENTS_MAX 64
+#define ARGUMENTS_MAX 32
 
 struct parser {
     struct lexer lexer;
@@ -38,7 +38,7 @@ fail(struct parser *parser, const char *format, ...)
     va_list args;
 
     parser->failed = true;
-    if (token->kind == TOKEN_ERROR)
+    if (token->kind == TOKEN_ERROR && !parser->lexer.garbage)
         return; /* the lexer has said it */
     va_start(args, format);
     const char *text = arena_vprintf(parser->compiler->arena, format, args);

@@ -321,7 +321,7 @@ struct sieve_unit *sieve_include_unit(struct sieve_compiler *compiler,
         if (strcmp(unit->name, full) == 0)
             return unit;
     }
-    if (compiler->extra->including->len >= compiler->options->limits.max_include_depth ||
+    if (compiler->extra->including->len > compiler->options->limits.max_include_depth ||
         compiler->program->units->len > compiler->options->limits.max_includes) {
         sieve_error_at(compiler, line, column,
             compiler->program->units->len > compiler->options->limits.max_includes

@@ -22,6 +22,7 @@ struct sieve_program {
 struct sieve_scope {
     GHashTable *names;       /* lower case name -> struct sieve_variable */
     size_t count;            /* local values a frame needs */
+    bool overflowed;         /* the bound was hit, and said */
 };
 
 enum sieve_variable_kind {

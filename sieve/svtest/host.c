@@ -20,9 +20,13 @@ void svtest_mail_free(gpointer data)
     g_free(mail);
 }
 
+/* INBOX and what is below it in any case (RFC 3501 5.1). */
 static char *mailbox_key(const char *name)
 {
-    return g_ascii_strcasecmp(name, "INBOX") == 0 ? g_strdup("INBOX") : g_strdup(name);
+    bool inbox = g_ascii_strncasecmp(name, "INBOX", 5) == 0 &&
+        (name[5] == '\0' || name[5] == '.' || name[5] == '/');
+
+    return inbox ? g_strconcat("INBOX", name + 5, NULL) : g_strdup(name);
 }
 
 GPtrArray *svtest_mailbox(struct sieve_svtest *state, const char *name)
