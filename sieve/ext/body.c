@@ -63,17 +63,38 @@ static struct body_text *text_of_bytes(struct sieve_run *run, GBytes *bytes, boo
 }
 
 /* 5.2: of an attached message its header is the content; its body is a part of its own. */
-static struct body_text *text_of_header(struct sieve_run *run, struct message_part *part,
-    size_t limit)
+static struct body_text *read_nested_header(struct sieve_run *run, struct message_part *part,
+    size_t limit, struct error *err)
 {
-    g_autoptr(GString) out = g_string_new(NULL);
-    struct message_part *child = message_part_first_child(part);
-    struct headers *headers = child != NULL ? message_part_headers(child) : NULL;
+    g_autoptr(GBytes) bytes = NULL;
+    gsize length;
 
-    for (size_t i = 0; headers != NULL && i < headers_count(headers) && out->len < limit; i++)
-        g_string_append_printf(out, "%s: %s\r\n", headers_name(headers, i),
-            headers_raw(headers, i));
-    return text_new(run, out->str, MIN(out->len, limit), false);
+    if (!message_part_raw(part, limit, &bytes, err))
+        return NULL;
+    const char *data = g_bytes_get_data(bytes, &length);
+    size_t end = 0;
+    while (end < length) {
+        const char *lf = memchr(data + end, '\n', length - end);
+        size_t next = lf != NULL ? (size_t)(lf - data) + 1 : length;
+
+        if (next - end <= 2 && lf != NULL && (data[end] == '\n' || data[end] == '\r'))
+            break;
+        end = next;
+    }
+    return text_new(run, length > 0 ? data : "", end, true);
+}
+
+/* A body in an encoding that nobody knows is no text. */
+static bool can_decode(struct message_part *part)
+{
+    static const char *const known[] = {"7bit", "8bit", "binary", "quoted-printable", "base64",
+        "uuencode", "x-uuencode", "x-uue", "uue"};
+    const char *encoding = message_part_encoding(part);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(known); i++)
+        if (strcmp(known[i], encoding) == 0)
+            return true;
+    return false;
 }
 
 static struct body_text *read_content(struct sieve_run *run, struct message_part *part,
@@ -87,7 +108,10 @@ static struct body_text *read_content(struct sieve_run *run, struct message_part
         return message_part_outside(part, limit, &bytes, err) ? text_of_bytes(run, bytes, true)
                                                               : NULL;
     if (strcmp(type, "message") == 0 && message_part_first_child(part) != NULL)
-        return text_of_header(run, part, limit);
+        return read_nested_header(run, part, limit, err);
+    if (!can_decode(part))
+        return message_part_raw(part, limit, &bytes, err) ? text_of_bytes(run, bytes, false)
+                                                          : NULL;
     if (strcmp(type, "text") == 0)
         return message_part_text_source(part, limit, &text, err)
             ? text_new(run, text, strlen(text), true)
@@ -164,26 +188,60 @@ static enum sieve_status feed_part(struct body_test *test, enum transform transf
     return feed(test, text);
 }
 
+/* type/subtype and nothing behind it but parameters. Where the field is broken the part has no type:
+ * nothing but "" wants it. */
+static bool has_type(struct message_part *part)
+{
+    const char *raw = headers_get_raw(message_part_headers(part), "Content-Type");
+    static const char specials[] = " \t()<>@,;:\\\"/[]?=";
+
+    if (raw == NULL)
+        return true;
+    size_t type = strcspn(raw, specials);
+    if (type == 0 || raw[type] != '/')
+        return false;
+    const char *subtype = raw + type + 1;
+    const char *end = subtype + strcspn(subtype, specials);
+    return end > subtype && (*end == '\0' || strchr("; \t(", *end) != NULL);
+}
+
 /* "" all; "text" all of that type; "text/html" that one (5.2). */
-static bool is_wanted(const struct message_part *part, const struct sieve_list *types)
+static bool is_wanted(struct message_part *part, const struct sieve_list *types)
 {
     const char *type = message_part_type(part), *subtype = message_part_subtype(part);
     g_autofree char *full = g_strconcat(type, "/", subtype, NULL);
+    bool typed = has_type(part);
 
     for (size_t i = 0; i < types->count; i++) {
         const char *wanted = types->items[i].data;
 
-        if (*wanted == '\0' || g_ascii_strcasecmp(wanted, full) == 0 ||
-            g_ascii_strcasecmp(wanted, type) == 0)
+        if (*wanted == '\0' || (typed && (g_ascii_strcasecmp(wanted, full) == 0 ||
+                                    g_ascii_strcasecmp(wanted, type) == 0)))
             return true;
     }
     return false;
 }
 
-static bool is_readable(const struct message_part *part)
+static bool is_readable(struct message_part *part)
 {
-    return strcmp(message_part_type(part), "text") == 0 ||
-        message_part_is(part, "application", "xhtml+xml");
+    return (strcmp(message_part_type(part), "text") == 0 ||
+               message_part_is(part, "application", "xhtml+xml")) &&
+        has_type(part) && can_decode(part);
+}
+
+/* "If the message consists of a header only, not followed by an empty line", there is nothing to
+ * match (4). */
+static bool has_body(struct message *message)
+{
+    g_autoptr(GBytes) header = NULL;
+    struct error err;
+
+    if (message_body_size(message) > 0)
+        return true;
+    /* the header as it is written always has the empty line */
+    off_t size = message_size(message);
+    return !message_header_bytes(message, (size_t)size + 2, &header, &err) ||
+        (off_t)g_bytes_get_size(header) <= size;
 }
 
 static enum sieve_status feed_parts(struct body_test *test, enum transform transform,
@@ -229,6 +287,8 @@ static enum sieve_status run_body(struct sieve_run *run, const struct sieve_node
     if (content != NULL)
         types = sieve_tag_list(run, content);
     sieve_match_begin(&test.match, run, node);
+    if (!has_body(run->message))
+        return sieve_match_finish(&test.match, SIEVE_FALSE);
     run->keeps_captures = true;
     if (sieve_node_tag(node, "raw") != NULL)
         status = feed_raw(&test);

@@ -76,21 +76,19 @@ enum sieve_answer environment_get(struct sieve_run *run, const char *item,
     return SIEVE_YES;
 }
 
-/* An item that is unknown fails the test "unconditionally" (4): also :contains "", but :count sees
- * zero of them. */
+/* An item that is unknown fails the test unconditionally (4), whatever the match type. */
 static enum sieve_status run_environment(struct sieve_run *run, const struct sieve_node *node)
 {
     struct sieve_string item = sieve_arg_string(run, node, 0), value;
     struct sieve_match match;
-    enum sieve_status status = SIEVE_FALSE;
     enum sieve_answer answer = environment_get(run, item.data, &value);
 
     if (answer == SIEVE_FAILED)
         return sieve_fail_host(run, node, "an item of the environment");
+    if (answer == SIEVE_NO)
+        return SIEVE_FALSE;
     sieve_match_begin(&match, run, node);
-    if (answer == SIEVE_YES)
-        status = sieve_match_value(&match, &value);
-    return sieve_match_finish(&match, status);
+    return sieve_match_finish(&match, sieve_match_value(&match, &value));
 }
 
 static const struct sieve_word words[] = {

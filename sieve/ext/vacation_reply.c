@@ -31,6 +31,15 @@ static char *default_subject(struct sieve_run *run)
     return g_string_free(text, FALSE);
 }
 
+/* A subject that the script has encoded itself stays so. */
+static void compose_subject_field(struct sieve_composer *composer, const char *subject)
+{
+    if (g_str_is_ascii(subject) && strstr(subject, "=?") != NULL)
+        sieve_compose_field_raw(composer, "Subject", subject);
+    else
+        sieve_compose_field(composer, "Subject", subject);
+}
+
 static void compose_subject(struct sieve_composer *composer, const struct sieve_vacation *vacation)
 {
     g_autofree char *subject = vacation->subject != NULL && *vacation->subject != '\0'
@@ -41,22 +50,32 @@ static void compose_subject(struct sieve_composer *composer, const struct sieve_
         g_autofree char *cut = charset_cut_dup(subject, SUBJECT_CHARACTERS - 1);
         g_autofree char *marked = g_strconcat(cut, "\xE2\x80\xA6", NULL);
 
-        sieve_compose_field(composer, "Subject", marked);
+        compose_subject_field(composer, marked);
     } else {
-        sieve_compose_field(composer, "Subject", subject);
+        compose_subject_field(composer, subject);
     }
 }
 
 /* ------------------------------------------------------------------ From and To (5.4, 5.5) */
 
-/* `Name <a@b>` for the header, from the text of a script or a field. */
+/* `"Name" <a@b>` or `<a@b>`: an ASCII name is always quoted, as Pigeonhole writes it. */
+static char *format_mailbox(const char *name, const char *address)
+{
+    if (name == NULL || *name == '\0')
+        return g_strdup_printf("<%s>", address);
+    if (!g_str_is_ascii(name) || strpbrk(name, "\"\\\r\n") != NULL)
+        return address_format(name, address);
+    return g_strdup_printf("\"%s\" <%s>", name, address);
+}
+
+/* From the text of a script. */
 static char *first_mailbox(const char *text)
 {
     AUTO_ADDRESS_LIST list = address_list_parse(text, 1, NULL);
 
     if (list->count == 0 || !list->items[0].valid)
         return NULL;
-    return address_format(list->items[0].name, list->items[0].full);
+    return format_mailbox(list->items[0].name, list->items[0].full);
 }
 
 static void compose_from(struct sieve_composer *composer, const struct sieve_vacation *vacation)
@@ -64,7 +83,7 @@ static void compose_from(struct sieve_composer *composer, const struct sieve_vac
     g_autofree char *from = vacation->from != NULL ? first_mailbox(vacation->from) : NULL;
 
     if (from == NULL)
-        from = address_format(NULL, vacation->recipient);
+        from = format_mailbox(NULL, vacation->recipient);
     sieve_compose_field_raw(composer, "From", from);
 }
 
@@ -83,9 +102,9 @@ static char *named_sender(struct sieve_run *run, const char *to)
         AUTO_ADDRESS_LIST list = address_list_parse(raw, 256, message_charsets(run->input));
         for (size_t i = 0; i < list->count; i++)
             if (list->items[i].valid && (any || address_equal(list->items[i].full, to)))
-                return address_format(list->items[i].name, list->items[i].full);
+                return format_mailbox(list->items[i].name, list->items[i].full);
     }
-    return address_format(NULL, to);
+    return format_mailbox(NULL, to);
 }
 
 /* ------------------------------------------------------------------ threading (5.8) */
