@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lda/config.h"
+#include "sieve/limits.h"
 
 static int explain(void)
 {
@@ -17,6 +18,8 @@ static int explain(void)
         if (entry->choices != NULL)
             printf("    choices: %s\n", entry->choices);
     }
+    for (const struct sieve_limit_row *row = sieve_limit_rows; row->name != NULL; row++)
+        printf("sieve_%s\n    %s\n    default: %zu\n", row->name, row->help, row->value);
     return EX_OK;
 }
 

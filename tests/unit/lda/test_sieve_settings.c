@@ -8,6 +8,8 @@
 #include <glib.h>
 #include <cmocka.h>
 
+#include "sieve/limits.h"
+
 static void known_and_unknown(void **state)
 {
     static const struct {
@@ -64,11 +66,33 @@ static void what_the_engine_reads(void **state)
     assert_true(count > 20); /* it did look */
 }
 
+/* What the example and the manual say of the bounds is what the engine does. */
+static void the_bounds_are_documented(void **state)
+{
+    g_autofree char *example = NULL;
+    g_autofree char *manual = NULL;
+
+    (void)state;
+    assert_true(g_file_get_contents(TEST_SOURCE_DIR "/vmail.conf.example", &example, NULL, NULL));
+    assert_true(g_file_get_contents(TEST_SOURCE_DIR "/docs/vmail.conf.5", &manual, NULL, NULL));
+    for (const struct sieve_limit_row *row = sieve_limit_rows; row->name != NULL; row++) {
+        g_autofree char *line = g_strdup_printf("\n#sieve_%s = %zu\n", row->name, row->value);
+        g_autofree char *item =
+            g_strdup_printf("\n.It Li sieve_%s Pq %zu\n", row->name, row->value);
+
+        if (strstr(example, line) == NULL)
+            fail_msg("vmail.conf.example lacks %s", line);
+        if (strstr(manual, item) == NULL)
+            fail_msg("vmail.conf.5 lacks %s", item);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_and_unknown),
         cmocka_unit_test(what_the_engine_reads),
+        cmocka_unit_test(the_bounds_are_documented),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
