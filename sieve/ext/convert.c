@@ -179,6 +179,8 @@ static enum sieve_status convert_part(struct sieve_run *run, const struct sieve_
         status == SIEVE_TRUE ? "is converted" : "cannot be converted");
     if (status != SIEVE_TRUE)
         return status;
+    if (!foreverypart_may_change(run, node))
+        return SIEVE_ERROR;
     g_autoptr(GString) entity = new_entity(part, arguments[1], output != NULL ? output : "",
         length);
     message_replace_part(run->message, part, entity->str, entity->len);

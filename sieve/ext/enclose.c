@@ -89,6 +89,8 @@ static enum sieve_status run_enclose(struct sieve_run *run, const struct sieve_n
     const char *text = sieve_text_lf(run->arena, &raw), *subject = NULL;
     struct error err;
 
+    if (!foreverypart_may_change(run, node))
+        return SIEVE_ERROR;
     if (subject_tag != NULL) {
         struct sieve_string said = sieve_tag_string(run, subject_tag);
 

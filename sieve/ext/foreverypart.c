@@ -14,6 +14,7 @@
 
 #include "sieve/ext/list.h"
 
+#define MAX_STALE 100000u
 #define MAX_LOOPS 4u /* inside each other, as in Pigeonhole; includes count */
 
 /* A loop that runs. */
@@ -29,6 +30,7 @@ struct loop {
 struct loops {
     struct loop *innermost;
     size_t count;
+    size_t stale; /* parts in trees that changes have left behind */
 };
 
 static struct loops *loops_of(struct sieve_run *run)
@@ -115,6 +117,22 @@ bool foreverypart_current(struct sieve_run *run, const struct sieve_node *node,
         return false;
     *ret_part = resolve(loop, root);
     return true;
+}
+
+bool foreverypart_may_change(struct sieve_run *run, const struct sieve_node *node)
+{
+    struct loops *loops = loops_of(run);
+    struct message_part *part;
+
+    if (!sieve_work(run, node, (size_t)message_body_size(run->message)) ||
+        !find_root(run, node, &part))
+        return false;
+    for (; part != NULL; part = message_part_next(part, NULL))
+        loops->stale++;
+    if (loops->stale <= MAX_STALE)
+        return true;
+    sieve_fail(run, node, "%s: the script changes too many parts of the message", node->name);
+    return false;
 }
 
 /* Loops around the innermost one that stand at the same part or at one around it keep their children: only

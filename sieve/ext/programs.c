@@ -20,6 +20,7 @@
 #define MOST_ARGUMENT 1024u    /* bytes each */
 #define MOST_OUTPUT (1u << 20) /* of execute: a variable keeps less */
 #define MOST_MESSAGE (64u << 20) /* of filter */
+#define MOST_MESSAGES (256u << 20) /* of all filters of a run: each message is kept to its end */
 
 /* ------------------------------------------------------------------ names and arguments (3, 4) */
 
@@ -174,6 +175,24 @@ static enum sieve_status outcome(const struct sieve_node *node, enum sieve_statu
 
 /* ------------------------------------------------------------------ filter (6) */
 
+struct filtered {
+    size_t bytes; /* of all messages that filters gave */
+};
+
+static enum sieve_status take_message(struct sieve_run *run, const struct sieve_node *node,
+    const char *text, size_t length)
+{
+    struct filtered *filtered = sieve_sequence_state(run, &sieve_ext_vnd_dovecot_filter,
+        sizeof(*filtered));
+    const struct message_options options = {.charsets = message_charsets(run->message)};
+
+    filtered->bytes += length;
+    if (filtered->bytes > MOST_MESSAGES)
+        return sieve_fail(run, node, "filter: the programs of this script write too much");
+    sieve_set_message(run, message_open_bytes(text, length, &options));
+    return SIEVE_TRUE;
+}
+
 static enum sieve_status run_filter(struct sieve_run *run, const struct sieve_node *node)
 {
     off_t size = message_size(run->message);
@@ -193,11 +212,8 @@ static enum sieve_status run_filter(struct sieve_run *run, const struct sieve_no
             program.name);
         status = SIEVE_FALSE;
     }
-    if (status == SIEVE_TRUE) {
-        const struct message_options options = {.charsets = message_charsets(run->message)};
-
-        sieve_set_message(run, message_open_bytes(output, length, &options));
-    }
+    if (status == SIEVE_TRUE)
+        status = take_message(run, node, output, length);
     return outcome(node, status);
 }
 

@@ -129,6 +129,8 @@ static enum sieve_status run_replace(struct sieve_run *run, const struct sieve_n
                                                                      : text_entity(text);
     struct message_part *part;
 
+    if (!foreverypart_may_change(run, node))
+        return SIEVE_ERROR;
     if (foreverypart_is_running(run)) {
         /* the copy to be edited first: the part must be one of its tree */
         sieve_edit_message(run);
