@@ -5,3 +5,10 @@ install(FILES docs/vmail.conf.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 install(FILES postfix-master.cf.example vmail.conf.example README.md LICENSE
     docs/dovecot.conf.example docs/pgbouncer.ini.example
     DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# the units name the program where it is installed; systemd looks below /usr/local/lib too
+foreach(unit vmail-sync.service vmail-sync-all.service)
+    file(READ ${PROJECT_SOURCE_DIR}/systemd/${unit} text)
+    string(REPLACE "/usr/bin/vmail " "${CMAKE_INSTALL_FULL_BINDIR}/vmail " text "${text}")
+    file(WRITE ${PROJECT_BINARY_DIR}/systemd/${unit} "${text}")
+    install(FILES ${PROJECT_BINARY_DIR}/systemd/${unit} DESTINATION lib/systemd/system)
+endforeach()
