@@ -17,6 +17,7 @@ import itertools
 import mailbox
 import os
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
 
@@ -145,13 +146,14 @@ class Faults:
 
     # ---------------------------------------------------------------- one point
 
-    def check(self, number, place):
+    def check(self, number, place, tidy=True):
         wanted = sorted(self.targets)
         files, rows = self.files(number), self.rows(number)
         self.counts.lost += sum(files.count(name) == 0 for name in set(wanted))
         self.counts.doubled += sum(files.count(name) > 1 for name in set(files))
         want_equal((files, rows), (wanted, wanted), "files and rows after the retry of %s" % place)
-        want_equal(self.leftovers(), [], "nothing is left after the retry of %s" % place)
+        if tidy:
+            want_equal(self.leftovers(), [], "nothing is left after the retry of %s" % place)
         sent = self.sent(number)
         self.counts.exact += sent == 1
         want(self.least <= sent <= self.most,
@@ -201,9 +203,12 @@ class Faults:
                 ([next(kinds)] if self.options.points else KINDS)]
         for at, kind in plan:
             self.number += 1
+            started = time.monotonic()
             ended = self.deliver(self.number, {"FAULT_AT": str(at), "FAULT_DO": kind,
                                                "FAULT_SET": "all"})
             what, _ = self.happened()
+            if time.monotonic() - started > 10:
+                print("%.1f s: %s at %s" % (time.monotonic() - started, kind, what), flush=True)
             if not what:
                 continue
             place = "%s at %s" % (kind, what)
@@ -220,7 +225,8 @@ class Faults:
                          "nothing is visible after " + place, files, rows, ended)
                     self.counts.early += 1
             else:
-                self.check(self.number, place + " (which did not fail the delivery)")
+                # a leftover that could not be removed after COMMIT waits for the sweep
+                self.check(self.number, place + " (which did not fail the delivery)", tidy=False)
             self.retry(self.number, place)
         want(self.counts.tried >= min(10, self.options.points or 10),
              "errors were really injected", self.counts.tried)

@@ -49,6 +49,9 @@ __attribute__((constructor)) static void set_up(void)
 {
     const char *value = getenv("FAULT_DO");
 
+    /* a child's program (sendmail) inherits the environment */
+    if (strncmp(program_invocation_short_name, "vmail", 5) != 0)
+        return;
     report = getenv("FAULT_REPORT");
     if (report == NULL)
         return;
