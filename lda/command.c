@@ -16,6 +16,7 @@ const struct command commands[] = {
     {"reindex", "all rows again from the files, or what differs", cmd_reindex},
     {"search", "find messages by their header rows", cmd_search},
     {"contacts", "a user's address book", cmd_contacts},
+    {"sieve", "check scripts, try them on a message, run their tests", cmd_sieve},
     {"doctor", "what is wrong with this set-up, and what to do", cmd_doctor},
     {"stats", "how much lies in the store", cmd_stats},
     {"config", "print the configuration in force", cmd_config},

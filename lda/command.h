@@ -42,6 +42,7 @@ int cmd_reindex(int argc, char **argv, struct config *config);
 int cmd_search(int argc, char **argv, struct config *config);
 int cmd_contacts(int argc, char **argv, struct config *config);
 int cmd_doctor(int argc, char **argv, struct config *config);
+int cmd_sieve(int argc, char **argv, struct config *config);
 int cmd_stats(int argc, char **argv, struct config *config);
 
 #endif
