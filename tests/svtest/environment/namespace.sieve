@@ -1,0 +1,2 @@
+require ["environment", "variables", "fileinto"];
+fileinto "${env.name}";

@@ -1,0 +1,2 @@
+require "fcc";
+keep :fcc "Sent";

@@ -1,0 +1,4 @@
+require ["include", "variables"];
+global "trail";
+set "n" "${n}x";
+set "trail" "${trail} ${n}";

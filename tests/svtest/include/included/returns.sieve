@@ -1,0 +1,7 @@
+require ["include", "variables"];
+global "trail";
+set "trail" "${trail} before";
+if true {
+    return;
+}
+set "trail" "${trail} behind";

@@ -1,0 +1,5 @@
+require ["vacation", "fileinto"];
+vacation "away";
+discard;
+redirect "other@example.net";
+keep;
