@@ -65,7 +65,7 @@ class Faults:
         self.outbox = s.path("outbox")
         os.mkdir(self.outbox)
         os.chmod(self.outbox, 0o777)
-        keys = {"mail_format": options.format,
+        keys = {"mail_format": options.format, "database_timeout": "3s",
                 "sendmail_path": s.write("bin/sendmail", SENDMAIL % self.outbox, 0o755)}
         if options.database == "pgsql":
             keys["database"] = Postgres(s).start().uri
