@@ -398,6 +398,9 @@ void *sieve_compile_state(struct sieve_compiler *compiler, const struct sieve_ex
 bool sieve_address_is_valid(const char *text);
 /* "local@domain" of `a@b` or `Name <a@b>` (one mailbox, ASCII address); NULL: not valid. */
 char *sieve_address_normalize(struct arena *arena, const char *text);
+/* The name of an external list as the host knows it (RFC 6134 2.2): ":addrbook:x" written out, what is
+ * %-encoded in the name of an address book undone. */
+const char *sieve_list_name(struct arena *arena, const char *name);
 /* A header field name, RFC 5322? */
 bool sieve_header_name_is_valid(const struct sieve_string *name);
 

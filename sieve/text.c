@@ -259,6 +259,19 @@ bool sieve_address_is_valid(const char *text)
     return valid;
 }
 
+const char *sieve_list_name(struct arena *arena, const char *name)
+{
+    static const char books[] = "urn:ietf:params:sieve:addrbook:";
+    const char *full = name[0] == ':' ? arena_printf(arena, "urn:ietf:params:sieve%s", name)
+                                      : name;
+
+    if (g_ascii_strncasecmp(full, books, strlen(books)) != 0 || strchr(full, '%') == NULL)
+        return full;
+    g_autofree char *decoded = g_uri_unescape_string(full, NULL);
+    return decoded != NULL && g_utf8_validate(decoded, -1, NULL) ? arena_strdup(arena, decoded)
+                                                                 : full;
+}
+
 bool sieve_header_name_is_valid(const struct sieve_string *name)
 {
     return strlen(name->data) == name->length && message_header_name_is_valid(name->data);

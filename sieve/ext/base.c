@@ -154,8 +154,7 @@ static enum sieve_status redirect_to_list(struct sieve_run *run, const struct si
 {
     g_auto(GStrv) members = NULL;
 
-    if (*list == ':') /* short for the URN (RFC 6134 2.2) */
-        list = arena_printf(run->arena, "urn:ietf:params:sieve%s", list);
+    list = sieve_list_name(run->arena, list);
     enum sieve_answer answer = run->host->list_members == NULL
         ? SIEVE_NO
         : run->host->list_members(run->host->ctx, list, &members);

@@ -7,22 +7,16 @@
  * for short) is the user's address book, "…addrbook:NAME" one of its groups. A list that does not exist
  * matches nothing; to redirect to one is an error.
  */
-#include "sieve/ext/extlists.h"
-
 #include <string.h>
 
 #include "sieve/ext/list.h"
+#include "sieve/sieve-internal.h"
 
 #define LOOKUP_WORK 4096u /* a question to a database costs as much as so many bytes looked at */
 
 /* ------------------------------------------------------------------ names */
 
-const char *extlists_name(struct arena *arena, const char *name)
-{
-    return name[0] == ':' ? arena_printf(arena, "urn:ietf:params:sieve%s", name) : name;
-}
-
-/* "tag:", "urn:" …: a scheme, a colon and something (RFC 3986 3). */
+/* "tag:", "urn:" …: a scheme, a colon and something (RFC 3986 3); groups have names in any script. */
 static bool is_uri(const char *name)
 {
     const char *at = name;
@@ -34,8 +28,7 @@ static bool is_uri(const char *name)
     if (*at != ':' || at[1] == '\0')
         return false;
     for (; *at != '\0'; at++)
-        if ((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7F ||
-            strchr("\"<>\\^`{|}", *at) != NULL)
+        if ((unsigned char)*at <= ' ' || *at == 0x7F || strchr("\"<>\\^`{|}", *at) != NULL)
             return false;
     return true;
 }
@@ -44,13 +37,12 @@ static bool is_uri(const char *name)
 static enum sieve_answer is_known(struct arena *arena, const struct sieve_host *host,
     const struct sieve_string *name)
 {
-    const char *full = extlists_name(arena, name->data);
-
-    if (strlen(name->data) != name->length || !is_uri(full))
+    if (strlen(name->data) != name->length || !is_uri(*name->data == ':' ? name->data + 1
+                                                                         : name->data))
         return SIEVE_NO;
     if (host == NULL || host->list_valid == NULL)
         return SIEVE_YES;
-    return host->list_valid(host->ctx, full);
+    return host->list_valid(host->ctx, sieve_list_name(arena, name->data));
 }
 
 /* ------------------------------------------------------------------ :list (2.2) */
@@ -112,7 +104,7 @@ static enum sieve_answer contains(struct sieve_run *run, const struct sieve_node
 static enum sieve_status match_list(struct sieve_match *match, const struct sieve_string *value,
     const struct sieve_string *key)
 {
-    const char *list = extlists_name(match->run->arena, key->data);
+    const char *list = sieve_list_name(match->run->arena, key->data);
 
     if (match->run->host->list_contains == NULL || value->length == 0 ||
         strlen(value->data) != value->length ||
