@@ -3,8 +3,8 @@
  *
  * RFC 5703, section 6. Status: complete.
  *
- * The new header has the enclosed message's Subject (or :subject), the fields of :headers, a Date and a
- * From of the user where these are not among them, and the trace of the delivery. A redirect sends what
+ * The new header has the enclosed message's Subject (or :subject), the fields of :headers, Date, From and
+ * To of the user where these are not among them, and the trace of the delivery. A redirect sends what
  * was there before.
  */
 #include <string.h>
@@ -59,11 +59,11 @@ static void write_header(struct sieve_run *run, struct message *message,
             message_delete_header(message, at);
         message_add_header(message, "Subject", subject, true);
     }
-    if (headers_find(headers, "From", 0) == HEADERS_NONE) {
-        g_autofree char *from = address_format(NULL, own_address(run));
-
-        message_add_header(message, "From", from, true);
-    }
+    g_autofree char *own = address_format(NULL, own_address(run));
+    if (headers_find(headers, "From", 0) == HEADERS_NONE)
+        message_add_header(message, "From", own, true);
+    if (headers_find(headers, "To", 0) == HEADERS_NONE)
+        message_add_header(message, "To", own, true);
     if (headers_find(headers, "Date", 0) == HEADERS_NONE) {
         char date[DATE_TEXT_SIZE];
         int zone;
