@@ -4,9 +4,10 @@
  * RFC 6558. Status: complete, where the site has a converter.
  *
  * The setting sieve_convert_program names one of the programs that the site allows (as for
- * vnd.dovecot.execute). It gets the arguments FROM-TYPE TO-TYPE PARAMETER…, the decoded content on its
- * standard input, and writes the new content; text is UTF-8 both ways. Another exit status than 0 says
- * that it cannot do that: the part stays as it is. text/html to text/plain is done without it.
+ * vnd.dovecot.execute). It gets the arguments FROM-TYPE TO-TYPE PARAMETER…, the decoded content on
+ * its standard input, and writes the new content; text is UTF-8 both ways. Another exit status than
+ * 0 says that it cannot do that: the part stays as it is. text/html to text/plain is done without
+ * it.
  *
  * Inside of a foreverypart loop the current part is converted, else all parts of that type.
  */
@@ -209,8 +210,8 @@ static const char *const *arguments_of(struct sieve_run *run, const struct sieve
     return arguments;
 }
 
-/* All parts of the type. A conversion makes the tree stale: the next part is found again by its number
- * in the order of the message. */
+/* All parts of the type. A conversion makes the tree stale: the next part is found again by its
+ * number in the order of the message. */
 static enum sieve_status convert_all(struct sieve_run *run, const struct sieve_node *node,
     const char *const *arguments)
 {

@@ -76,7 +76,8 @@ static bool read_zone(const char *text, int *ret_minutes)
     for (size_t i = 1; i < 5; i++)
         if (!g_ascii_isdigit(text[i]))
             return false;
-    int hours = (text[1] - '0') * 10 + text[2] - '0', minutes = (text[3] - '0') * 10 + text[4] - '0';
+    int hours = (text[1] - '0') * 10 + text[2] - '0';
+    int minutes = (text[3] - '0') * 10 + text[4] - '0';
     if (hours > 23 || minutes > 59)
         return false;
     *ret_minutes = (*text == '-' ? -1 : 1) * (hours * 60 + minutes);

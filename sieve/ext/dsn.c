@@ -1,5 +1,6 @@
 /*
- * envelope-dsn: the envelope parts notify, orcpt, ret and envid. redirect-dsn: redirect :notify, :ret.
+ * envelope-dsn: the envelope parts notify, orcpt, ret and envid. redirect-dsn: redirect :notify,
+ * :ret.
  *
  * RFC 6009, sections 2 and 4. Status: complete.
  */

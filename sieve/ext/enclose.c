@@ -3,9 +3,9 @@
  *
  * RFC 5703, section 6. Status: complete.
  *
- * The new header has the enclosed message's Subject (or :subject), the fields of :headers, Date, From and
- * To of the user where these are not among them, and the trace of the delivery. A redirect sends what
- * was there before.
+ * The new header has the enclosed message's Subject (or :subject), the fields of :headers, Date,
+ * From and To of the user where these are not among them, and the trace of the delivery. A redirect
+ * sends what was there before.
  */
 #include <string.h>
 

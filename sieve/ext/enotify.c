@@ -220,7 +220,7 @@ static enum sieve_status run_valid(struct sieve_run *run, const struct sieve_nod
     return SIEVE_TRUE;
 }
 
-/* ------------------------------------------------------------------ notify_method_capability (5) */
+/* --------------------------------------------------------------- notify_method_capability (5) */
 
 /* Nobody can tell whether a reader of mail is online: "maybe" (RFC 5436 2.8). */
 static enum sieve_status run_capability(struct sieve_run *run, const struct sieve_node *node)

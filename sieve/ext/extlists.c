@@ -3,9 +3,9 @@
  *
  * RFC 6134. Status: complete.
  *
- * What a list holds is the host's to know: "urn:ietf:params:sieve:addrbook:default" (":addrbook:default"
- * for short) is the user's address book, "…addrbook:NAME" one of its groups. A list that does not exist
- * matches nothing; to redirect to one is an error.
+ * What a list holds is the host's to know: "urn:ietf:params:sieve:addrbook:default"
+ * (":addrbook:default" for short) is the user's address book, "…addrbook:NAME" one of its groups. A
+ * list that does not exist matches nothing; to redirect to one is an error.
  */
 #include <string.h>
 
@@ -16,7 +16,8 @@
 
 /* ------------------------------------------------------------------ names */
 
-/* "tag:", "urn:" …: a scheme, a colon and something (RFC 3986 3); groups have names in any script. */
+/* "tag:", "urn:" …: a scheme, a colon and something (RFC 3986 3); groups have names in any
+ * script. */
 static bool is_uri(const char *name)
 {
     const char *at = name;
@@ -71,7 +72,8 @@ static void free_answers(void *data)
     g_hash_table_unref(data);
 }
 
-/* Answers are remembered for the run: a script asks for the same sender in one rule after another. */
+/* Answers are remembered for the run: a script asks for the same sender in one rule after
+ * another. */
 static GHashTable *answers_of(struct sieve_run *run)
 {
     GHashTable **answers = sieve_sequence_state(run, &sieve_ext_extlists, sizeof(*answers));

@@ -135,8 +135,8 @@ bool foreverypart_may_change(struct sieve_run *run, const struct sieve_node *nod
     return false;
 }
 
-/* Loops around the innermost one that stand at the same part or at one around it keep their children: only
- * those at the very part are told. */
+/* Loops around the innermost one that stand at the same part or at one around it keep their
+ * children: only those at the very part are told. */
 void foreverypart_was_replaced(struct sieve_run *run)
 {
     struct loop *innermost = loops_of(run)->innermost;

@@ -9,17 +9,18 @@
 
 struct message_part;
 
-/* The part of the innermost loop that runs, in the tree of run->message; NULL: there is no loop, or the
- * part is gone (a part around it was replaced). False: the message cannot be read; the error is set. */
+/* The part of the innermost loop that runs, in the tree of run->message; NULL: there is no loop, or
+ * the part is gone (a part around it was replaced). False: the message cannot be read; the error is
+ * set. */
 bool foreverypart_current(struct sieve_run *run, const struct sieve_node *node,
     struct message_part **ret_part);
 
 /* True inside of a loop, also one of the including script. */
 bool foreverypart_is_running(struct sieve_run *run);
 
-/* To be asked before the content of run->message is changed. False, the error is set: the script changes a
- * message of very many parts very often. (A changed message keeps its old tree to the end of the run,
- * and is read as a whole again.) */
+/* To be asked before the content of run->message is changed. False, the error is set: the script
+ * changes a message of very many parts very often. (A changed message keeps its old tree to the end
+ * of the run, and is read as a whole again.) */
 bool foreverypart_may_change(struct sieve_run *run, const struct sieve_node *node);
 
 /* The current part got another content: the loops do not go into what is new (RFC 5703 5). */

@@ -14,7 +14,8 @@ static bool is_mailbox(const struct sieve_string *name)
         g_utf8_validate_len(name->data, name->length, NULL);
 }
 
-/* RFC 5464 4.1: /private/… or /shared/…, no empty level, no wildcard. NULL: valid, else what is wrong. */
+/* RFC 5464 4.1: /private/… or /shared/…, no empty level, no wildcard. NULL: valid, else what is
+ * wrong. */
 static const char *annotation_fault(const struct sieve_string *name)
 {
     size_t length = strlen(name->data);

@@ -4,8 +4,8 @@
  *
  * RFC 5703, section 4. Status: complete.
  *
- * :mime makes the test look at the part of the loop it stands in, or at the message outside of a loop;
- * :anychild at the parts below it too.
+ * :mime makes the test look at the part of the loop it stands in, or at the message outside of a
+ * loop; :anychild at the parts below it too.
  */
 #include <string.h>
 
@@ -42,8 +42,8 @@ static bool check_needs_mime(struct sieve_compiler *compiler, struct sieve_node 
 
 /* ------------------------------------------------------------------ values */
 
-/* "text/plain; charset=x": its type, subtype or both, lower case as the RFC's examples; what has no slash
- * (Content-Disposition) is all type. False: nothing there. */
+/* "text/plain; charset=x": its type, subtype or both, lower case as the RFC's examples; what has no
+ * slash (Content-Disposition) is all type. False: nothing there. */
 static bool content_value(struct arena *arena, const char *raw, const char *option,
     struct sieve_string *ret)
 {

@@ -73,7 +73,8 @@ static bool has_recipient(const struct mailto *mailto, const char *address)
     return false;
 }
 
-/* Address list of header syntax; who is there already is not added again. NULL: fine, else the fault. */
+/* Address list of header syntax; who is there already is not added again. NULL: fine, else the
+ * fault. */
 static const char *add_list(struct arena *arena, struct mailto *mailto, const char *text, bool cc)
 {
     AUTO_ADDRESS_LIST list = address_list_parse(text, 0, NULL);
@@ -214,7 +215,8 @@ static bool is_notified(const struct sieve_run *run, const char *address)
     return false;
 }
 
-/* Leaves out who gets a notification from this run already: two rules that match must not ring twice. */
+/* Leaves out who gets a notification from this run already: two rules that match must not ring
+ * twice. */
 static void drop_notified(struct sieve_run *run, struct mailto *mailto)
 {
     for (guint i = 0; i < mailto->recipients->len;) {

@@ -35,8 +35,8 @@ struct mailto *mailto_new(struct arena *arena);
 /* Why no notification must be sent for the present message (RFC 5436 2.7.1, RFC 3834), or NULL. */
 const char *mailto_suppressed(struct sieve_run *run);
 
-/* Fills action->mail and action->notify.to; message, from and importance of action->notify are read.
- * Recipients that this run notifies already are left away; false: none are left. */
+/* Fills action->mail and action->notify.to; message, from and importance of action->notify are
+ * read. Recipients that this run notifies already are left away; false: none are left. */
 bool mailto_compose(struct sieve_run *run, struct mailto *mailto, struct sieve_action *action);
 
 #endif

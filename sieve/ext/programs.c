@@ -3,10 +3,10 @@
  *
  * Pigeonhole's spec-bosch-sieve-extprograms. Status: complete.
  *
- * Off unless the site switches them on. Which programs there are, how long they may run and how much
- * they may write is the host's to decide; there is no shell. A name is constant, so that no mail can
- * choose the program. `pipe` is an action that the host carries out at the end; `filter` and `execute`
- * run at once and are tests too.
+ * Off unless the site switches them on. Which programs there are, how long they may run and how
+ * much they may write is the host's to decide; there is no shell. A name is constant, so that no
+ * mail can choose the program. `pipe` is an action that the host carries out at the end; `filter`
+ * and `execute` run at once and are tests too.
  */
 #include <string.h>
 
@@ -135,8 +135,8 @@ static bool is_test(const struct sieve_node *node)
     return (node->word->flags & SIEVE_WORD_TEST) != 0;
 }
 
-/* Asks the host. As a test a program that is missing or fails is "false"; as a command one that could
- * not run ends the script. TRUE: *ret_output is set (g_free). */
+/* Asks the host. As a test a program that is missing or fails is "false"; as a command one that
+ * could not run ends the script. TRUE: *ret_output is set (g_free). */
 static enum sieve_status call(struct sieve_run *run, const struct sieve_node *node,
     struct sieve_program_call *program, char **ret_output, size_t *ret_length)
 {

@@ -3,8 +3,8 @@
  *
  * RFC 5703, section 5. Status: complete.
  *
- * Inside of a foreverypart loop the current part is replaced, else the message; its header stays, but
- * for Content-* and what :subject and :from say. The loop does not go into what is new.
+ * Inside of a foreverypart loop the current part is replaced, else the message; its header stays,
+ * but for Content-* and what :subject and :from say. The loop does not go into what is new.
  */
 #include <string.h>
 

@@ -13,8 +13,8 @@ const char *sender_user_email(const struct sieve_run *run);
 /* "postmaster@example.org". */
 const char *sender_postmaster(struct sieve_run *run);
 
-/* What the setting @name says: "sender", "recipient", "orig_recipient", "user_email", "postmaster" or
- * "<address>"; "" is the null sender. NULL: not set, "default", or not a valid value. */
+/* What the setting @name says: "sender", "recipient", "orig_recipient", "user_email", "postmaster"
+ * or "<address>"; "" is the null sender. NULL: not set, "default", or not a valid value. */
 const char *sender_from_setting(struct sieve_run *run, const char *name);
 
 #endif

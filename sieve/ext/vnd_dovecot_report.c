@@ -3,8 +3,8 @@
  *
  * Pigeonhole's spec-bosch-sieve-report. Status: complete.
  *
- * Off unless the site switches it on: it sends the message to whom the script names. sieve_report_from
- * says from whom.
+ * Off unless the site switches it on: it sends the message to whom the script names.
+ * sieve_report_from says from whom.
  */
 #include <string.h>
 
