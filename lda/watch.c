@@ -44,7 +44,7 @@ struct dirty {
     bool all;
     GHashTable *mailboxes;    /* set of names */
     int64_t first, last;      /* events, ms */
-    int64_t not_before;       /* ms; after an error, or for a file that is too young */
+    int64_t not_before;       /* ms; after an error */
 };
 
 struct watched_user {
@@ -52,6 +52,7 @@ struct watched_user {
     struct dirty dirty;
     bool is_dirty;
     bool is_watched;
+    int64_t revisit;          /* ms; a file was too young, or moved while we looked. 0: no */
     int64_t retry_ms;
 };
 
@@ -286,8 +287,9 @@ static void run_user(struct watch *watch, struct watched_user *watched)
         options.only_mailboxes = names;
     if (syncer_run(watch->syncer, watch->db, watched->user, &options, &counts, &skipped, &err)) {
         watched->retry_ms = 0;
+        /* beside the marks, not in their place: what changes meanwhile is looked at meanwhile */
         if (counts.waiting > 0)
-            mark(watched, NULL, MIN_AGE_S * 1000 + 100);
+            watched->revisit = now_ms() + MIN_AGE_S * 1000 + 100;
         if (sync_counts_differences(&counts) > 0)
             log_line(LOG_DEBUG, "sync: %s: %" PRId64 " rows", watched->user->address,
                      sync_counts_differences(&counts));
@@ -321,13 +323,24 @@ static void run_due(struct watch *watch, int64_t *next)
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         struct watched_user *watched = value;
 
+        if (watched->revisit > 0 && watched->revisit <= now_ms()) {
+            watched->revisit = 0;
+            mark(watched, NULL, 0);
+        }
+        if (watched->revisit > 0)
+            *next = MIN(*next, watched->revisit);
         if (watched->is_dirty && due_of(watched) <= now_ms())
             g_ptr_array_add(due, watched);
         else if (watched->is_dirty)
             *next = MIN(*next, due_of(watched));
     }
-    for (guint i = 0; i < due->len && watch->db; i++)
-        run_user(watch, due->pdata[i]);
+    for (guint i = 0; i < due->len && watch->db; i++) {
+        struct watched_user *watched = due->pdata[i];
+
+        run_user(watch, watched);
+        if (watched->revisit > 0)
+            *next = MIN(*next, watched->revisit);
+    }
 }
 
 /* What the clock asks for. */
