@@ -3,8 +3,9 @@
 #
 # Makes a database in a temporary folder with three users of 1,000, 100,000 and (default) 899,000
 # messages, fills the index, and times deliveries' INSERTs with and without the search triggers and
-# every kind of query. PostgreSQL is a private server with its default configuration but
-# shared_buffers=512MB; the page cache is warm after generating. Needs about 3 GB and ten minutes.
+# every kind of query. In the environment, ALTERNATIVES=1 times other indexes too, BENCH_CPU=1 counts
+# processor time instead of the clock (SQLite only). PostgreSQL is a private server with its default
+# configuration but shared_buffers=512MB; the page cache is warm. Needs 3 GB and ten minutes.
 set -eu
 build=$(realpath "$1")
 kind=${2:-sqlite}
@@ -86,3 +87,9 @@ for round in 1 2 3; do
     echo without; "$bench" "$uri" insert 4 2000
     sql "$make"
 done
+
+if [ "${ALTERNATIVES:-}" = 1 ]; then
+    echo "--- other indexes"
+    [ "$kind" = pgsql ] && where=$folder || where=$folder/vmail.db
+    /usr/bin/python3 "$here/alternatives.py" "$where"
+fi
