@@ -494,6 +494,26 @@ void address_list_free(struct address_list *list)
 
 /* --- single addresses ----------------------------------------------------------------------- */
 
+/* "@a.example,@b.example:" in front (RFC 5321 4.1.2, A-d-l); *ret_rest is behind it. */
+static bool skip_route(char *text, char **ret_rest)
+{
+    char *colon = strchr(text, ':');
+
+    if (colon == NULL)
+        return false;
+    *colon = '\0';
+    g_auto(GStrv) hops = g_strsplit(text, ",", 0);
+    for (size_t i = 0; hops[i] != NULL; i++) {
+        const char *hop = hops[i];
+
+        if (hop[0] != '@' || hop[1] == '\0' || hop[1] == '.' || strchr(hop + 1, '@') != NULL ||
+            strstr(hop, "..") != NULL)
+            return false;
+    }
+    *ret_rest = colon + 1;
+    return true;
+}
+
 bool address_parse_path(const char *path, char **ret_local, char **ret_domain)
 {
     g_autofree char *text = g_strstrip(charset_guess_utf8(path, strlen(path), NULL));
@@ -509,6 +529,8 @@ bool address_parse_path(const char *path, char **ret_local, char **ret_domain)
         *ret_domain = g_strdup("");
         return true;
     }
+    if (inner[0] == '@' && !skip_route(inner, &inner))
+        return false;
     return parse_addr_spec(inner, true, ret_local, ret_domain);
 }
 
