@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lda/mail/address.h"
+#include "lda/mail/charset.h"
 #include "lda/mail/headers.h"
 #include "lda/mail/message.h"
 
@@ -83,6 +84,16 @@ enum sieve_status sieve_match_values(struct sieve_run *run, const struct sieve_n
     return sieve_match_finish(&match, status);
 }
 
+/* A field without an address is one value, its text: rules look for "undisclosed-recipients:;". */
+static enum sieve_status match_no_address(struct sieve_match *match, const char *raw)
+{
+    g_autofree char *decoded = charset_decode_header(raw,
+        message_charsets(match->run->message));
+    struct sieve_string text = sieve_str(arena_strdup(match->run->arena, decoded));
+
+    return sieve_match_value(match, &text);
+}
+
 enum sieve_status sieve_match_addresses(struct sieve_match *match, const char *raw)
 {
     struct sieve_run *run = match->run;
@@ -94,19 +105,19 @@ enum sieve_status sieve_match_addresses(struct sieve_match *match, const char *r
             strcmp(match->node->tags[i].tag->group, "address part") == 0)
             part = match->node->tags[i].data;
     AUTO_ADDRESS_LIST list = address_list_parse(raw, 0, message_charsets(run->message));
-    if (list->count == 0 && *raw == '\0' && (part == NULL || strcmp(part->name, "all") == 0)) {
-        struct sieve_string empty = {"", 0}; /* the field is there and holds nothing */
-
-        return sieve_match_value(match, &empty);
-    }
+    bool whole = part == NULL || strcmp(part->name, "all") == 0;
+    if (list->count == 0)
+        return whole ? match_no_address(match, raw) : SIEVE_FALSE;
     for (size_t i = 0; i < list->count && status == SIEVE_FALSE; i++) {
         const struct address *address = &list->items[i];
         struct sieve_string text;
 
-        if (part != NULL ? !part->get(run, address, &text) : address->full == NULL)
+        if (whole) /* "<>" has no text of its own */
+            text = sieve_str(*address->full != '\0' ? address->full : "<>");
+        else if (!part->get(run, address, &text)) {
+            match->value_count++; /* :count counts addresses, whether they have the part or not */
             continue;
-        if (part == NULL)
-            text = sieve_str(address->full);
+        }
         status = sieve_match_value(match, &text);
     }
     return status;
