@@ -151,6 +151,13 @@ bool message_part_text_source(struct message_part *part, size_t limit, char **re
 bool message_part_outside(struct message_part *part, size_t limit, GBytes **ret_bytes,
                           struct error *err);
 
+/* The same in two pieces: before the first boundary (all of it where there is none), and behind the
+ * last one. Either may be empty. */
+bool message_part_prologue(struct message_part *part, size_t limit, GBytes **ret_bytes,
+                           struct error *err);
+bool message_part_epilogue(struct message_part *part, size_t limit, GBytes **ret_bytes,
+                           struct error *err);
+
 /* --- edits -------------------------------------------------------------------------------- */
 
 /* True for a name that RFC 5322 allows: printable ASCII without colon, 1 to 255 bytes. */

@@ -208,20 +208,33 @@ bool message_part_raw(struct message_part *part, size_t limit, GBytes **ret_byte
     return source_read_bytes(part->source, part->body_begin, part->body_end, limit, ret_bytes, err);
 }
 
+bool message_part_prologue(struct message_part *part, size_t limit, GBytes **ret_bytes,
+                           struct error *err)
+{
+    off_t end = part->boundary == NULL     ? part->body_begin
+                : part->first_boundary < 0 ? part->body_end
+                                           : part->first_boundary;
+
+    return source_read_bytes(part->source, part->body_begin, end, limit, ret_bytes, err);
+}
+
+bool message_part_epilogue(struct message_part *part, size_t limit, GBytes **ret_bytes,
+                           struct error *err)
+{
+    off_t begin = part->epilogue < 0 ? part->body_end : part->epilogue;
+
+    return source_read_bytes(part->source, begin, part->body_end, limit, ret_bytes, err);
+}
+
 bool message_part_outside(struct message_part *part, size_t limit, GBytes **ret_bytes,
                           struct error *err)
 {
-    off_t prologue_end = part->boundary == NULL     ? part->body_begin
-                         : part->first_boundary < 0 ? part->body_end
-                                                    : part->first_boundary;
-    off_t epilogue = part->epilogue < 0 ? part->body_end : part->epilogue;
     g_autoptr(GBytes) before = NULL;
     g_autoptr(GBytes) after = NULL;
     GByteArray *both;
 
-    if (!source_read_bytes(part->source, part->body_begin, prologue_end, limit, &before, err) ||
-        !source_read_bytes(part->source, epilogue, part->body_end, limit - g_bytes_get_size(before),
-                           &after, err))
+    if (!message_part_prologue(part, limit, &before, err) ||
+        !message_part_epilogue(part, limit - g_bytes_get_size(before), &after, err))
         return false;
     both = g_bytes_unref_to_array(g_steal_pointer(&before));
     g_byte_array_append(both, g_bytes_get_data(after, NULL), (guint)g_bytes_get_size(after));

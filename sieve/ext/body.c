@@ -16,7 +16,7 @@
 #include "sieve/fold.h"
 #include "sieve/sieve-internal.h"
 
-enum transform { RAW, CONTENT, TEXT, TRANSFORMS };
+enum transform { RAW, CONTENT, EPILOGUE, TEXT, TRANSFORMS };
 
 struct body_text {
     struct sieve_string text;
@@ -105,8 +105,8 @@ static struct body_text *read_content(struct sieve_run *run, struct message_part
     g_autofree char *text = NULL;
 
     if (strcmp(type, "multipart") == 0)
-        return message_part_outside(part, limit, &bytes, err) ? text_of_bytes(run, bytes, true)
-                                                              : NULL;
+        return message_part_prologue(part, limit, &bytes, err) ? text_of_bytes(run, bytes, true)
+                                                               : NULL;
     if (strcmp(type, "message") == 0 && message_part_first_child(part) != NULL)
         return read_nested_header(run, part, limit, err);
     if (!can_decode(part))
@@ -118,6 +118,15 @@ static struct body_text *read_content(struct sieve_run *run, struct message_part
             : NULL;
     return message_part_content(part, limit, &bytes, err) ? text_of_bytes(run, bytes, false)
                                                           : NULL;
+}
+
+static struct body_text *read_epilogue(struct sieve_run *run, struct message_part *part,
+    size_t limit, struct error *err)
+{
+    g_autoptr(GBytes) bytes = NULL;
+
+    return message_part_epilogue(part, limit, &bytes, err) ? text_of_bytes(run, bytes, true)
+                                                           : NULL;
 }
 
 static struct body_text *read_text(struct sieve_run *run, struct message_part *part,
@@ -177,14 +186,17 @@ static enum sieve_status feed_part(struct body_test *test, enum transform transf
     if (test->left == 0)
         return SIEVE_FALSE;
     if (text == NULL) {
-        text = transform == RAW     ? read_raw(test->run, test->left, &err)
-            : transform == CONTENT ? read_content(test->run, part, test->left, &err)
-                                   : read_text(test->run, part, test->left, &err);
+        text = transform == RAW      ? read_raw(test->run, test->left, &err)
+            : transform == CONTENT  ? read_content(test->run, part, test->left, &err)
+            : transform == EPILOGUE ? read_epilogue(test->run, part, test->left, &err)
+                                    : read_text(test->run, part, test->left, &err);
         if (text == NULL)
             return sieve_fail(test->run, test->node, "cannot read the message: %s", err.text);
         g_hash_table_insert(test->state->texts[transform], key, text);
     }
     test->left -= MIN(test->left, text->text.length);
+    if (transform == EPILOGUE && text->text.length == 0)
+        return SIEVE_FALSE;
     return feed(test, text);
 }
 
@@ -254,9 +266,15 @@ static enum sieve_status feed_parts(struct body_test *test, enum transform trans
     if (!message_mime(test->run->message, &root, &err))
         return sieve_fail(test->run, test->node, "cannot read the message: %s", err.text);
     for (struct message_part *part = root; part != NULL && status == SIEVE_FALSE;
-         part = message_part_next(part, NULL))
-        if (transform == CONTENT ? is_wanted(part, types) : is_readable(part))
-            status = feed_part(test, transform, part, part);
+         part = message_part_next(part, NULL)) {
+        if (transform == CONTENT ? !is_wanted(part, types) : !is_readable(part))
+            continue;
+        status = feed_part(test, transform, part, part);
+        /* 5.2: prologue and epilogue are two strings */
+        if (status == SIEVE_FALSE && transform == CONTENT &&
+            strcmp(message_part_type(part), "multipart") == 0)
+            status = feed_part(test, EPILOGUE, part, part);
+    }
     return status;
 }
 
