@@ -155,8 +155,8 @@ static char *list_text(struct sieve_svtest *state, const char *list, bool *ret_e
 static enum sieve_answer list_valid(void *ctx, const char *list)
 {
     bool exists;
-    g_autofree char *text = list_text(ctx, list, &exists);
 
+    g_free(list_text(ctx, list, &exists));
     return exists ? SIEVE_YES : SIEVE_NO;
 }
 
