@@ -106,8 +106,9 @@ enum sieve_status sieve_match_addresses(struct sieve_match *match, const char *r
             part = match->node->tags[i].data;
     AUTO_ADDRESS_LIST list = address_list_parse(raw, 0, message_charsets(run->message));
     bool whole = part == NULL || strcmp(part->name, "all") == 0;
-    if (list->count == 0)
-        return whole ? match_no_address(match, raw) : SIEVE_FALSE;
+    if (list->count == 0 && whole)
+        return match_no_address(match, raw);
+    match->value_count += list->count == 0;
     for (size_t i = 0; i < list->count && status == SIEVE_FALSE; i++) {
         const struct address *address = &list->items[i];
         struct sieve_string text;
