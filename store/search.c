@@ -18,7 +18,7 @@
 #include "store/search_text.h"
 
 #define HEAD_ROWS 2000
-#define LONG_HEAD_ROWS 12000
+#define LONG_HEAD_ROWS 20000
 #define LIMIT_MAX 10000
 /* Relevance is weighed among this many of the newest matches. */
 #define RELEVANCE_ROWS 1000
