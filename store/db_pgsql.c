@@ -616,9 +616,13 @@ static bool pgsql_begin(struct db *db, struct error *err)
 
     const struct db_value values[] = {db_text(timeout)};
 
+    /* a site that switched flushing off for its other data does not mean its mail */
     return pgsql_queue(db, db->read_only ? "BEGIN READ ONLY" : "BEGIN", NULL, 0, NULL, NULL, err) &&
-           pgsql_queue(db, "SELECT set_config('statement_timeout', $1, true)", values, 1, NULL, NULL,
-                       err);
+           pgsql_queue(db,
+                       "SELECT set_config('statement_timeout', $1, true), "
+                       "CASE current_setting('synchronous_commit') WHEN 'off' "
+                       "THEN set_config('synchronous_commit', 'local', true) END",
+                       values, 1, NULL, NULL, err);
 }
 
 static void pgsql_rollback(struct db *db)

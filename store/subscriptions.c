@@ -33,10 +33,12 @@ static char *add_lines(void *ctx, const char *text)
     const char *const *mailboxes = ctx;
     bool version_2 = text[0] == '\0' || g_str_has_prefix(text, "V\t2");
     GString *changed = g_string_new(text[0] == '\0' ? VERSION_2 : text);
-    size_t before = changed->len;
 
     if (changed->str[changed->len - 1] != '\n')
         g_string_append_c(changed, '\n');
+
+    size_t before = changed->len;
+
     for (; *mailboxes != NULL; mailboxes++) {
         g_autofree char *line = line_of(*mailboxes, version_2);
 

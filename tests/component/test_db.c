@@ -334,6 +334,25 @@ static void a_lock_that_does_not_go_away(void **state)
     assert_int_equal(db_commit(db, &err), DB_DURABLE);
 }
 
+/* A transaction of ours is on disk when it says so, whatever the site chose for its other data. */
+static void commits_are_flushed(void **state)
+{
+    struct error err = {0};
+
+    (void)state;
+    if (kind == DB_SQLITE) {
+        assert_int_equal(test_sql_int(db, "PRAGMA synchronous"), 2); /* FULL */
+        return;
+    }
+    test_sql(db, "SET synchronous_commit = off");
+    assert_true(db_begin(db, &err));
+
+    g_autofree char *ours = test_sql_text(db, "SHOW synchronous_commit");
+
+    assert_string_equal(ours, "local");
+    db_rollback(db);
+}
+
 static void notified(void *ctx, const char *channel, const char *payload)
 {
     g_string_append_printf(ctx, "%s %s\n", channel, payload);
@@ -405,6 +424,7 @@ static int run_with(enum db_kind which)
         T(rollback_undoes),
         T(a_lost_connection),
         T(a_lock_that_does_not_go_away),
+        T(commits_are_flushed),
         T(notifications),
         T(the_log_does_not_grow_for_ever),
 #undef T
