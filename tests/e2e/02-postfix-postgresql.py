@@ -8,7 +8,7 @@ from lib.story import run
 
 def story(s):
     postgres = Postgres(s).start()
-    s.configure(database=postgres.uri, database_timeout="10s")
+    s.configure(database=postgres.uri, database_timeout="60s")
     postfix_delivery.prepare(s)
     postfix_delivery.tell(s, "pgsql", postgres.kill, postgres.start)
 

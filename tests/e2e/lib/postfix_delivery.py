@@ -119,10 +119,6 @@ def tell(s, lookups, database_away, database_back):
 
     s.step("vmail-lda alone cannot reach its database: deferred with 4.3.0 and the reason")
 
-    def flushed():
-        postfix.flush()
-        return not postfix.queue_ids()
-
     right = dict(s.keys)
     s.configure(**{**right, "database": "sqlite:%s/away.db" % s.root, "database_timeout": "2s"})
     postfix.inject([("sender@remote.example", [BOB], message("waits %d" % n)) for n in range(5)])
@@ -131,7 +127,7 @@ def tell(s, lookups, database_away, database_back):
     log = postfix.log_text()
     want("dsn=4.3." in log and "away.db" in log, "Postfix logs our sentence", log[-3000:])
     s.configure(**right)
-    until(flushed, "the queue is empty", patience=180, pause=1.0)
+    postfix.wait_empty()
     want_equal(sorted(r["subject"] for r in rows_of(s, BOB) if r["subject"].startswith("waits")),
                ["waits %d" % n for n in range(5)], "each of them once")
 
@@ -149,7 +145,7 @@ def tell(s, lookups, database_away, database_back):
     s.step("%d of %d wait; the database comes back, postqueue -f delivers each exactly once"
            % (waiting, len(late)))
     database_back()
-    until(flushed, "the queue is empty", patience=180, pause=1.0)
+    postfix.wait_empty()
     want_equal(sorted(r["subject"] for r in rows_of(s, ALICE) if r["subject"].startswith("Late ")),
                [subject for subject, _ in late], "each message that Postfix took, once")
 

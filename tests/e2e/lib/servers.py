@@ -350,7 +350,12 @@ maillog_file_prefixes = /tmp
                        stdout=subprocess.DEVNULL, timeout=PATIENCE)
 
     def wait_empty(self, patience=PATIENCE * 2):
-        until(lambda: not self.queue_ids(), "Postfix's queue is empty", patience)
+        """Until everything is delivered or bounced; what was deferred is tried again."""
+        def empty():
+            if self.queue_ids("deferred"):
+                self.flush()
+            return not self.queue_ids()
+        until(empty, "Postfix's queue is empty", patience, pause=0.5)
 
     def log_text(self):
         try:

@@ -198,7 +198,9 @@ class Story:
                 "log_target": self.path("log/vmail.log"), "hostname": "mail.example.com",
                 "sendmail_path": "/bin/false", **keys}
         self.keys = keys
-        self.write(self.config, "".join("%s = %s\n" % item for item in keys.items()))
+        # at once: a delivery that starts now reads the old or the new one
+        self.write(self.config + ".new", "".join("%s = %s\n" % item for item in keys.items()))
+        os.replace(self.config + ".new", self.config)
 
     def database_uri(self):
         return self.keys.get("database", "sqlite:%s/vmail.db" % self.root)
