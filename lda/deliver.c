@@ -184,7 +184,10 @@ static char *delivery_key(const struct work *work)
         return NULL;
     g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
     const char *parts[] = {envelope->queue_id == NULL ? "" : envelope->queue_id,
-                           envelope->recipient, work->spooled.digest};
+                           envelope->recipient, work->spooled.digest, ""};
+    /* a copy that lay in another folder is another message to its owner */
+    if (envelope->queue_id == NULL && work->options->mailbox != NULL)
+        parts[3] = work->options->mailbox;
     for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) /* with the NUL: parts stay apart */
         g_checksum_update(checksum, (const guchar *)parts[i], (gssize)strlen(parts[i]) + 1);
     return g_strdup(g_checksum_get_string(checksum));
@@ -200,7 +203,8 @@ static bool identify(struct work *work, struct error *err)
     enum delivery_state state;
 
     if (work->delivery == NULL)
-        return true;
+        return key == NULL || !work->options->replay ||
+               store_key_is_committed(work->store, work->user->id, key, &work->already, err);
     if (!delivery_identify(work->delivery, key, &content, &state, err))
         return false;
     work->already = state == DELIVERY_ALREADY;
@@ -215,6 +219,7 @@ static bool filter(struct work *work, struct error *err)
         .site = &work->host_site,
         .message = work->message,
         .script = work->options->script,
+        .no_script = work->options->no_script,
         .trace = work->options->explain,
         .write_log = !is_dry(work),
     };
@@ -246,6 +251,7 @@ static bool plan(struct work *work, struct error *err)
         .redirect_hops = config_number(work->config, CONFIG_SIEVE_REDIRECT_HOPS),
         .reject_by_status = work->options->reject_by_status,
         .replay = work->options->replay,
+        .keep_flags = work->options->flags,
     };
     work->plan = plan_build(filter_result(work->filter), work->envelope,
                             message_headers(work->message), &work->policy);
@@ -282,6 +288,7 @@ static bool commit(struct work *work, struct error *err)
         .message_id = work->result->message_id,
         .result = filter_result(work->filter),
         .delivery = work->delivery,
+        .ignore_quota = work->options->ignore_quota,
     };
 
     for (;;) {

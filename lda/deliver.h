@@ -19,11 +19,14 @@ struct site; /* lda/site.h */
 struct deliver_options {
     const char *mailbox;     /* -m: instead of INBOX for the implicit and explicit keep; or NULL */
     const char *script;      /* a script file to run instead of the user's; or NULL */
-    bool once;               /* --once: no queue id, but the content alone makes the key */
+    bool once;               /* --once: without a queue id content and mailbox make the key */
     bool dry_run;            /* print the plan, change nothing */
     bool explain;            /* the plan with each Sieve test's outcome */
     bool reject_by_status;   /* -e: a rejection is exit 77, not a message */
     bool replay;             /* ops: no auto-replies and notifications leave again */
+    bool no_script;          /* kept as if there were no script, of the user or the site */
+    bool ignore_quota;
+    const char *const *flags; /* of what is kept: "\\Seen", "$label1"; NULL-terminated; or NULL */
 };
 
 enum deliver_outcome {

@@ -225,8 +225,9 @@ bool filter_run(const struct filter_input *input, struct filter **ret_filter, st
     good = filter_options(input->site->config, &filter->options, err);
     filter->options.host = &filter->host;
     filter->options.trace = input->trace;
-    good = good && add_site(filter, input->site, true, err) && add_user(filter, input, err) &&
-           add_site(filter, input->site, false, err);
+    if (!input->no_script)
+        good = good && add_site(filter, input->site, true, err) &&
+               add_user(filter, input, err) && add_site(filter, input->site, false, err);
     if (good)
         run(filter, input);
     if (good && input->site->failed) {

@@ -16,6 +16,7 @@ struct filter_input {
     struct sieve_host_site *site;
     struct message *message;
     const char *script;   /* a file to run instead of the user's script; or NULL */
+    bool no_script;       /* run none, the site's neither: implicit keep */
     bool trace;           /* keep a trace of each test in the result */
     bool write_log;       /* errors go to the user's <script>.log too; not for a dry run */
 };

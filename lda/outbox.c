@@ -250,6 +250,7 @@ bool outbox_new(const struct outbox_input *input, const struct plan *plan,
         .mark_count = outbox->marks->len,
         .queue_id = input->envelope->queue_id,
         .message_id = input->message_id,
+        .ignore_quota = input->ignore_quota,
     };
     *ret_outbox = outbox;
     return true;

@@ -27,6 +27,7 @@ struct outbox_input {
     const char *message_id;            /* kept with the delivery's key, for people; or NULL */
     const struct sieve_result *result; /* for what Sieve wants remembered */
     struct delivery *delivery;
+    bool ignore_quota;
 };
 
 struct outbox;

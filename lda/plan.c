@@ -122,6 +122,8 @@ static void add_keep(struct plan *plan, const struct plan_policy *policy,
                      const char *const *flags, struct message *message)
 {
     add_target(plan, policy->keep_mailbox, flags, false, true, message, NULL);
+    if (policy->keep_flags != NULL) /* the same target again: they are merged */
+        add_target(plan, policy->keep_mailbox, policy->keep_flags, false, true, message, NULL);
 }
 
 static void add_fcc(struct plan *plan, const struct sieve_action *action,

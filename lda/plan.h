@@ -28,6 +28,7 @@ struct plan_policy {
     uint64_t redirect_hops;      /* a message redirected so often is kept instead */
     bool reject_by_status;       /* -e */
     bool replay;                 /* nothing is sent but redirects */
+    const char *const *keep_flags; /* of the message before: each keep has them too; or NULL */
 };
 
 struct plan_target {

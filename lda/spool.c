@@ -115,8 +115,11 @@ static bool check_loop(const struct spool *spool, struct error *err)
     return false;
 }
 
-/* One line while the top is held back; decides whether the top goes on. */
-static bool top_line(struct spool *spool, const char *data, size_t length, struct error *err)
+/* One line while the top is held back; decides whether the top goes on. What belongs to it is not
+ * digested: it tells of this hop, and each way of delivery writes it in its own manner. @whole: it is
+ * no piece of a longer line, which is none of the top fields. */
+static bool top_line(struct spool *spool, const char *data, size_t length, bool whole,
+                     struct error *err)
 {
     const char *value;
 
@@ -125,12 +128,13 @@ static bool top_line(struct spool *spool, const char *data, size_t length, struc
     bool continuation = spool->top->len > 0 && (data[0] == ' ' || data[0] == '\t');
     enum top_field field = top_field_of(spool->line, &value);
     check_line(spool, true);
-    if (continuation || (field != TOP_FIELDS && spool->top->len < TOP_LIMIT)) {
+    if (continuation || (whole && field != TOP_FIELDS && spool->top->len < TOP_LIMIT)) {
         if (field != TOP_FIELDS && !continuation)
             spool->top_has[field] = true;
         g_string_append_len(spool->top, data, (gssize)length);
         return true;
     }
+    g_checksum_update(spool->checksum, (const guchar *)data, (gssize)length);
     return write_top(spool, err) && write_out(spool, data, length, err);
 }
 
@@ -169,7 +173,7 @@ static bool take(struct spool *spool, const char *data, size_t length, bool last
         /* a line that fills half the buffer is none of the top fields */
         if (newline == NULL && !last && length < CHUNK / 2)
             break;
-        if (!top_line(spool, data + used, part, err))
+        if (!top_line(spool, data + used, part, newline != NULL || last, err))
             return false;
         spool->in_header = newline != NULL && part > 1;
         if (newline == NULL && spool->top_done) {
@@ -182,11 +186,11 @@ static bool take(struct spool *spool, const char *data, size_t length, bool last
     }
     if (spool->top_done && used < length) {
         scan_header(spool, data + used, length - used);
+        g_checksum_update(spool->checksum, (const guchar *)data + used, (gssize)(length - used));
         if (!write_out(spool, data + used, length - used, err))
             return false;
         used = length;
     }
-    g_checksum_update(spool->checksum, (const guchar *)data, (gssize)used);
     spool->result.input_size += used;
     *ret_used = used;
     return true;

@@ -18,8 +18,11 @@ struct spool_options {
 };
 
 struct spool_result {
-    char digest[65];     /* SHA-256 of the input, From_ line dropped and CRLF made LF, in hex */
-    uint64_t input_size; /* bytes digested */
+    /* SHA-256, in hex, of the input without a From_ line, CRLF made LF, and without the fields named
+     * above where they stand on top: so it is the same for what pipe(8), whatever its flags, an
+     * LMTP client and a replay hand us, and for the stored file. */
+    char digest[65];
+    uint64_t input_size; /* bytes of input behind the From_ line, with LF */
     uint64_t size;       /* bytes written: what Maildir's S= says */
     uint64_t size_crlf;  /* with each LF as CRLF: W= */
 };

@@ -183,6 +183,7 @@ static bool lock_leftover(int dir, const char *name, struct pending_file **ret_f
     if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
         error_set(err, ERROR_TEMPORARY, "another process is delivering this message (%s/%s)",
                   PENDING_DIR, name);
+        err->code = EWOULDBLOCK;
         return false;
     }
 

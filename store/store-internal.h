@@ -114,10 +114,6 @@ extern const struct mail_format mail_format_maildir;
 /* NULL with ERROR_CONFIG for a format that this build does not have. */
 const struct mail_format *mail_format_of(const struct store_user *user, struct error *err);
 
-/* Is the key committed? For recovery: asks the database. */
-bool store_key_is_committed(struct store *store, int64_t user_id, const char *key, bool *ret_yes,
-                            struct error *err);
-
 /* Text for a column of @limit characters: valid UTF-8, cut on a character. Returns @text itself where it
  * fits; else *@ret_memory owns what is returned. NULL stays NULL. */
 const char *store_cut(const char *text, size_t limit, char **ret_memory);

@@ -160,6 +160,10 @@ struct delivery_result {
 };
 void delivery_result_clear(struct delivery_result *result);
 
+/* Is the delivery of this key (64 hex digits) committed, and still remembered? */
+bool store_key_is_committed(struct store *store, int64_t user_id, const char *key, bool *ret_yes,
+                            struct error *err);
+
 struct delivery;
 
 /* Opens a spool file in the user's home (made ready where it is new). */

@@ -217,6 +217,47 @@ static void borders(void **state)
     }
 }
 
+/* The delivery key must be the same whichever flags pipe(8) has, for a replay, and for the stored file. */
+static void the_top_is_not_digested(void **state)
+{
+    static const struct {
+        const char *name, *input;
+        bool same;
+    } rows[] = {
+        {"pipe without flags", "Received: y\nA: b\n\nbody\n", true},
+        {"From_ line", "From q@y Thu Jan  1\nReceived: y\nA: b\n\nbody\n", true},
+        {"pipe's R, O, D", "Return-Path: <q@y>\nX-Original-To: a@x\nDelivered-To: r@x\n"
+         "Received: y\nA: b\n\nbody\n", true},
+        {"folded", "Return-Path:\n <q@y>\nReceived: y\nA: b\n\nbody\n", true},
+        {"CRLF", "Return-Path: <q@y>\r\nReceived: y\r\nA: b\r\n\r\nbody\r\n", true},
+        {"Delivered-To below the top", "Received: y\nDelivered-To: q@y\nA: b\n\nbody\n", false},
+        {"another body", "Received: y\nA: b\n\nBody\n", false},
+        {"an indented body", "Return-Path: <q@y>\n\n Received: y\nA: b\n\nbody\n", false},
+    };
+    struct spool_options options = {.envelope = &envelope, .add_delivered_to = true};
+    char first[65] = "";
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        AUTO_FD input = file_with(rows[i].input, strlen(rows[i].input));
+        AUTO_FREE char *text = NULL;
+        struct spool_result result;
+        struct error err;
+
+        assert_true(run(input, &options, &text, &result, &err));
+        if (i == 0)
+            g_strlcpy(first, result.digest, sizeof first);
+        if ((strcmp(result.digest, first) == 0) != rows[i].same)
+            fail_msg("%s: %s", rows[i].name, result.digest);
+        /* what was stored, replayed */
+        AUTO_FD again = file_with(text, strlen(text));
+        AUTO_FREE char *second_text = NULL;
+        struct spool_result second;
+        assert_true(run(again, &options, &second_text, &second, &err));
+        assert_string_equal(second.digest, result.digest);
+    }
+}
+
 /* A pipe gives what it has: here one byte at a time. */
 static void bytes_one_by_one(void **state)
 {
@@ -253,6 +294,7 @@ int main(void)
         cmocka_unit_test(original_recipient_and_unknown_sender),
         cmocka_unit_test(limits),
         cmocka_unit_test(borders),
+        cmocka_unit_test(the_top_is_not_digested),
         cmocka_unit_test(bytes_one_by_one),
     };
 
