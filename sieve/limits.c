@@ -22,7 +22,7 @@ const struct sieve_limit_row sieve_limit_rows[] = {
     ROW(max_steps, 1000000, "Commands and tests that one run may execute."),
     ROW(max_cpu_ms, 30000, "Processor time of one run, in milliseconds."),
     ROW(max_match_work, 1024UL * 1024 * 1024, "Bytes that one run may look at while matching."),
-    ROW(max_body_size, 8 * 1024 * 1024, "Bytes of a message's body that the body test looks at."),
+    ROW(max_body_size, 4 * 1024 * 1024, "Bytes of a message's body that the body test looks at."),
     ROW(max_regex_match, 500000, "Match limit of regular expressions (PCRE2)."),
     ROW(max_regex_depth, 5000, "Depth limit of regular expressions (PCRE2)."),
     ROW(max_regex_heap_kb, 4096, "Memory of one regular expression match, in KiB."),

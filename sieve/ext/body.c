@@ -27,6 +27,7 @@ struct body_text {
 /* Part (for RAW: root or message) to its text. The parts of a message live as long as it does, so an
  * edited body has new keys. */
 struct body_state {
+    struct arena *arena;        /* of its own: max_body_size bounds it, not max_memory */
     GHashTable *texts[TRANSFORMS];
 };
 
@@ -41,29 +42,29 @@ struct body_test {
 /* ------------------------------------------------------------------ texts */
 
 /* The value is copied; with @lines LF becomes CRLF. */
-static struct body_text *text_new(struct sieve_run *run, const char *data, size_t length,
+static struct body_text *text_new(struct arena *arena, const char *data, size_t length,
     bool lines)
 {
-    struct body_text *text = ARENA_NEW(run->arena, struct body_text);
+    struct body_text *text = ARENA_NEW(arena, struct body_text);
     struct sieve_string raw = {data, length};
 
     if (lines)
-        text->text = sieve_text_crlf(run->arena, &raw);
+        text->text = sieve_text_crlf(arena, &raw);
     if (!lines || text->text.data == data)
-        text->text = (struct sieve_string){arena_memdup(run->arena, data, length), length};
+        text->text = (struct sieve_string){arena_memdup(arena, data, length), length};
     return text;
 }
 
-static struct body_text *text_of_bytes(struct sieve_run *run, GBytes *bytes, bool lines)
+static struct body_text *text_of_bytes(struct arena *arena, GBytes *bytes, bool lines)
 {
     gsize length;
     const char *data = g_bytes_get_data(bytes, &length);
 
-    return text_new(run, length > 0 ? data : "", length, lines);
+    return text_new(arena, length > 0 ? data : "", length, lines);
 }
 
 /* 5.2: of an attached message its header is the content; its body is a part of its own. */
-static struct body_text *read_nested_header(struct sieve_run *run, struct message_part *part,
+static struct body_text *read_nested_header(struct arena *arena, struct message_part *part,
     size_t limit, struct error *err)
 {
     g_autoptr(GBytes) bytes = NULL;
@@ -81,7 +82,7 @@ static struct body_text *read_nested_header(struct sieve_run *run, struct messag
             break;
         end = next;
     }
-    return text_new(run, length > 0 ? data : "", end, true);
+    return text_new(arena, length > 0 ? data : "", end, true);
 }
 
 /* A body in an encoding that nobody knows is no text. */
@@ -97,7 +98,7 @@ static bool can_decode(struct message_part *part)
     return false;
 }
 
-static struct body_text *read_content(struct sieve_run *run, struct message_part *part,
+static struct body_text *read_content(struct arena *arena, struct message_part *part,
     size_t limit, struct error *err)
 {
     const char *type = message_part_type(part);
@@ -105,45 +106,51 @@ static struct body_text *read_content(struct sieve_run *run, struct message_part
     g_autofree char *text = NULL;
 
     if (strcmp(type, "multipart") == 0)
-        return message_part_prologue(part, limit, &bytes, err) ? text_of_bytes(run, bytes, true)
+        return message_part_prologue(part, limit, &bytes, err) ? text_of_bytes(arena, bytes, true)
                                                                : NULL;
     if (strcmp(type, "message") == 0 && message_part_first_child(part) != NULL)
-        return read_nested_header(run, part, limit, err);
+        return read_nested_header(arena, part, limit, err);
     if (!can_decode(part))
-        return message_part_raw(part, limit, &bytes, err) ? text_of_bytes(run, bytes, false)
+        return message_part_raw(part, limit, &bytes, err) ? text_of_bytes(arena, bytes, false)
                                                           : NULL;
     if (strcmp(type, "text") == 0)
         return message_part_text_source(part, limit, &text, err)
-            ? text_new(run, text, strlen(text), true)
+            ? text_new(arena, text, strlen(text), true)
             : NULL;
-    return message_part_content(part, limit, &bytes, err) ? text_of_bytes(run, bytes, false)
+    return message_part_content(part, limit, &bytes, err) ? text_of_bytes(arena, bytes, false)
                                                           : NULL;
 }
 
-static struct body_text *read_epilogue(struct sieve_run *run, struct message_part *part,
+static struct body_text *read_epilogue(struct arena *arena, struct message_part *part,
     size_t limit, struct error *err)
 {
     g_autoptr(GBytes) bytes = NULL;
 
-    return message_part_epilogue(part, limit, &bytes, err) ? text_of_bytes(run, bytes, true)
+    return message_part_epilogue(part, limit, &bytes, err) ? text_of_bytes(arena, bytes, true)
                                                            : NULL;
 }
 
-static struct body_text *read_text(struct sieve_run *run, struct message_part *part,
+static struct body_text *read_text(struct arena *arena, struct message_part *part,
     size_t limit, struct error *err)
 {
     g_autofree char *text = NULL;
 
-    return message_part_text(part, limit, &text, err) ? text_new(run, text, strlen(text), true)
+    return message_part_text(part, limit, &text, err) ? text_new(arena, text, strlen(text), true)
                                                       : NULL;
 }
 
-static struct body_text *read_raw(struct sieve_run *run, size_t limit, struct error *err)
+static struct body_text *read_raw(struct arena *arena, struct message *message, size_t limit,
+    struct error *err)
 {
     g_autoptr(GBytes) bytes = NULL;
 
-    return message_body_raw(run->message, limit, &bytes, err) ? text_of_bytes(run, bytes, true)
+    return message_body_raw(message, limit, &bytes, err) ? text_of_bytes(arena, bytes, true)
                                                               : NULL;
+}
+
+static void free_arena(void *arena)
+{
+    arena_free(arena);
 }
 
 static void free_table(void *table)
@@ -169,11 +176,13 @@ static enum sieve_status feed(struct body_test *test, struct body_text *text)
 
     if (fold == SIEVE_FOLD_NONE || !spec->type->substring)
         return sieve_match_value(&test->match, &text->text);
-    if (text->folded[fold].data == NULL)
-        text->folded[fold] = sieve_fold(test->run->arena, &text->text, fold,
-            fold == SIEVE_FOLD_UNICODE ? &text->map : NULL);
+    /* the map is four times the text: only patterns need it */
+    bool mapped = fold == SIEVE_FOLD_UNICODE && strcmp(spec->type->name, "contains") != 0;
+    if (text->folded[fold].data == NULL || (mapped && text->map == NULL))
+        text->folded[fold] = sieve_fold(test->state->arena, &text->text, fold,
+            mapped ? &text->map : NULL);
     return sieve_match_folded(&test->match, &text->text, &text->folded[fold],
-        fold == SIEVE_FOLD_UNICODE ? text->map : NULL);
+        mapped ? text->map : NULL);
 }
 
 /* The text of one part; with @part NULL the raw body under @key. */
@@ -181,15 +190,16 @@ static enum sieve_status feed_part(struct body_test *test, enum transform transf
     struct message_part *part)
 {
     struct body_text *text = cached(test, transform, key);
+    struct arena *arena = test->state->arena;
     struct error err;
 
     if (test->left == 0)
         return SIEVE_FALSE;
     if (text == NULL) {
-        text = transform == RAW      ? read_raw(test->run, test->left, &err)
-            : transform == CONTENT  ? read_content(test->run, part, test->left, &err)
-            : transform == EPILOGUE ? read_epilogue(test->run, part, test->left, &err)
-                                    : read_text(test->run, part, test->left, &err);
+        text = transform == RAW      ? read_raw(arena, test->run->message, test->left, &err)
+            : transform == CONTENT  ? read_content(arena, part, test->left, &err)
+            : transform == EPILOGUE ? read_epilogue(arena, part, test->left, &err)
+                                    : read_text(arena, part, test->left, &err);
         if (text == NULL)
             return sieve_fail(test->run, test->node, "cannot read the message: %s", err.text);
         g_hash_table_insert(test->state->texts[transform], key, text);
@@ -302,6 +312,8 @@ static enum sieve_status run_body(struct sieve_run *run, const struct sieve_node
     struct sieve_list types = {NULL, 0};
     enum sieve_status status;
 
+    if (test.state->arena == NULL)
+        test.state->arena = arena_own(run->arena, arena_new(), free_arena);
     if (content != NULL)
         types = sieve_tag_list(run, content);
     sieve_match_begin(&test.match, run, node);
