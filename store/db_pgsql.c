@@ -9,25 +9,10 @@
 #include <poll.h>
 #include <string.h>
 
-#include "store/db_internal.h"
-#include "store/pq_api.h"
+#include "store/db_pgsql_internal.h"
 
-#define OID_BYTEA 17
 /* How much longer than the server's own statement_timeout we wait for its answer. */
 #define GRACE_S 5
-
-struct queued {
-    db_row_fn *row;
-    void *ctx;
-};
-
-struct pgsql {
-    struct pq_api pq;
-    PGconn *connection;
-    GQueue queued;      /* struct queued: sent, not collected */
-    unsigned syncs;     /* sync points whose answers we have not seen */
-    bool unsynced;      /* something was queued behind the last sync point */
-};
 
 static struct pgsql *own(const struct db *db)
 {
@@ -290,154 +275,21 @@ static bool connected(struct db *db, struct error *err)
     return lost(db, "ask", err);
 }
 
-/* ------------------------------------------------------------------ rows */
-
-struct view {
-    struct db_row row; /* first: the row function gets its address */
-    struct pgsql *pgsql;
-};
-
-static const char *column_name(const struct db_row *row, int column)
-{
-    return ((const struct view *)row)->pgsql->pq.PQfname(row->source, column);
-}
-
-static const char *column_text(const struct db_row *row, int column)
-{
-    const struct view *view = (const struct view *)row;
-
-    if (view->pgsql->pq.PQgetisnull(row->source, row->index, column))
-        return NULL;
-    return view->pgsql->pq.PQgetvalue(row->source, row->index, column);
-}
-
-/* Text format of bytea: "\x" and hex digits. */
-static const void *column_bytes(const struct db_row *row, int column, size_t *ret_length)
-{
-    const char *text = column_text(row, column);
-
-    if (text == NULL || !g_str_has_prefix(text, "\\x"))
-        return NULL;
-
-    size_t length = strlen(text + 2) / 2;
-    unsigned char *bytes = g_malloc(length + 1);
-
-    for (size_t i = 0; i < length; i++)
-        bytes[i] = (unsigned char)(g_ascii_xdigit_value(text[2 + 2 * i]) * 16 +
-                                   g_ascii_xdigit_value(text[3 + 2 * i]));
-    g_ptr_array_add(row->scratch, bytes);
-    *ret_length = length;
-    return bytes;
-}
-
-/* Gives the result's rows to @function; false when it said so. */
-static bool give_rows(struct db *db, PGresult *result, db_row_fn *function, void *ctx,
-                      struct error *err)
-{
-    struct pgsql *pgsql = own(db);
-    g_autoptr(GPtrArray) scratch = g_ptr_array_new_with_free_func(g_free);
-    struct view view = {
-        .row = {.name = column_name, .text = column_text, .bytes = column_bytes, .source = result,
-                .columns = pgsql->pq.PQnfields(result), .scratch = scratch},
-        .pgsql = pgsql,
-    };
-    int rows = pgsql->pq.PQntuples(result);
-
-    for (int i = 0; i < rows; i++) {
-        view.row.index = i;
-        if (!function(ctx, &view.row, err))
-            return false;
-        g_ptr_array_set_size(scratch, 0);
-    }
-    return true;
-}
-
 /* ------------------------------------------------------------------ parameters */
-
-struct parameters {
-    Oid *types;
-    const char **values;
-    int *lengths;
-    int *formats;
-    GPtrArray *texts;
-};
-
-static void parameters_clear(struct parameters *parameters)
-{
-    g_free(parameters->types);
-    g_free(parameters->values);
-    g_free(parameters->lengths);
-    g_free(parameters->formats);
-    g_clear_pointer(&parameters->texts, g_ptr_array_unref);
-}
-
-static const char *keep_text(struct parameters *parameters, char *text)
-{
-    g_ptr_array_add(parameters->texts, text);
-    return text;
-}
-
-/* All as text whose type the server takes from where it stands; bytes alone are binary. */
-static void parameters_fill(struct parameters *parameters, const struct db_value *values,
-                            size_t count)
-{
-    char buffer[G_ASCII_DTOSTR_BUF_SIZE];
-
-    parameters->types = g_new0(Oid, count);
-    parameters->values = g_new0(const char *, count);
-    parameters->lengths = g_new0(int, count);
-    parameters->formats = g_new0(int, count);
-    parameters->texts = g_ptr_array_new_with_free_func(g_free);
-    for (size_t i = 0; i < count; i++) {
-        const struct db_value *value = &values[i];
-
-        switch (value->type) {
-        case DB_NULL:
-            break;
-        case DB_INT:
-            parameters->values[i] =
-                keep_text(parameters, g_strdup_printf("%" G_GINT64_FORMAT, value->number));
-            break;
-        case DB_REAL:
-            g_ascii_dtostr(buffer, sizeof buffer, value->real);
-            parameters->values[i] = keep_text(parameters, g_strdup(buffer));
-            break;
-        case DB_BOOL:
-            parameters->values[i] = value->number != 0 ? "t" : "f";
-            break;
-        case DB_TIME: {
-            char time[DB_TIME_TEXT_SIZE];
-
-            db_time_format(value->number, time);
-            parameters->values[i] = keep_text(parameters, g_strdup(time));
-            break;
-        }
-        case DB_TEXT:
-            parameters->values[i] = value->text;
-            break;
-        case DB_BYTES:
-            parameters->types[i] = OID_BYTEA;
-            parameters->values[i] = value->length == 0 ? "" : value->text;
-            parameters->lengths[i] = (int)value->length;
-            parameters->formats[i] = 1;
-            break;
-        }
-    }
-}
 
 static bool send_statement(struct db *db, const char *sql, const struct db_value *values,
                            size_t count, struct error *err)
 {
     struct pgsql *pgsql = own(db);
-    struct parameters parameters = {0};
+    struct pgsql_parameters parameters = {0};
 
-    parameters_fill(&parameters, values, count);
+    pgsql_parameters_fill(&parameters, values, count);
 
     int sent = pgsql->pq.PQsendQueryParams(pgsql->connection, sql, (int)count, parameters.types,
                                            parameters.values, parameters.lengths,
                                            parameters.formats, 0);
 
-    parameters_clear(&parameters);
+    pgsql_parameters_clear(&parameters);
     return sent == 1 || lost(db, "ask", err);
 }
 
@@ -460,7 +312,7 @@ static bool read_answer(struct db *db, db_row_fn *row, void *ctx, struct error *
         case PGRES_SINGLE_TUPLE:
         case PGRES_TUPLES_OK:
             if (ok && row != NULL)
-                ok = give_rows(db, result, row, ctx, err);
+                ok = pgsql_give_rows(own(db), result, row, ctx, err);
             db->changes = g_ascii_strtoll(pgsql->pq.PQcmdTuples(result), NULL, 10);
             break;
         case PGRES_COMMAND_OK:
@@ -561,7 +413,7 @@ static bool take_queued(struct db *db, PGresult *result, struct error *err)
     switch (pgsql->pq.PQresultStatus(result)) {
     case PGRES_TUPLES_OK:
         return queued == NULL || queued->row == NULL ||
-               give_rows(db, result, queued->row, queued->ctx, err);
+               pgsql_give_rows(own(db), result, queued->row, queued->ctx, err);
     case PGRES_COMMAND_OK:
     case PGRES_EMPTY_QUERY:
         return true;
