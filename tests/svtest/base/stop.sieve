@@ -1,0 +1,5 @@
+if true {
+    stop;
+    discard;
+}
+discard;

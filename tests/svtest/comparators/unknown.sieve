@@ -1,0 +1,1 @@
+if header :comparator "i;klingon" "x" "1" { keep; }
