@@ -2,32 +2,36 @@
 
     deliveries.py --do kill   --database sqlite --format maildir --story three
     deliveries.py --do errors --database pgsql  --format mbox    --story vacation --points 20
+    deliveries.py --do kill   --story three --between move
+    deliveries.py --do race   --story keep
 
 --do kill: SIGKILL before the Nth call that changes something, for every N until the delivery ends by
-itself. --do errors: the Nth call fails, in turn with each of EIO, ENOSPC, EDQUOT, EINTR, EMFILE,
-ENOMEM and a short write. After each: the retry; then exactly one file and one row per target, nothing
-pending, and the right number of messages sent. --points N takes N of the points, evenly spread;
-without it, all of them.
+itself. --do twice: the retry is killed too, and then its retry is made. --do errors: the Nth call
+fails, in turn with each of EIO, ENOSPC, EDQUOT, EINTR, EMFILE, ENOMEM and a short write. --do race: at
+the Nth call the delivery stands still, another process delivers the same message, or another one to
+the same user; then the first goes on, or is killed.
+
+--between: what happens between the kill and the retry. script: the user's script changes; read, move,
+copy, delete: a mail client does that to what is published (move: into another folder under another
+name, as IMAP does); dovecot: a real Dovecot does each of these in turn; refuse: the database refuses
+COMMIT in the try and takes it in the retry.
+
+After each: the retry; then exactly one file and one row per target, nothing pending, and the right
+number of messages sent. --points N takes N of the points, evenly spread; without it, all of them.
 
 The summary line: points tried, deliveries that failed as they should, messages lost, messages doubled.
 """
 import argparse
-import glob
 import itertools
-import mailbox
 import os
-import sys
+import shutil
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+from account import ALICE, Account
+from lib import maildir
+from lib.servers import Dovecot, Postgres
+from lib.story import run, want, want_equal
 
-from lib import maildir                                              # noqa: E402
-from lib.mails import message                                        # noqa: E402
-from lib.servers import Postgres                                     # noqa: E402
-from lib.story import Failure, run, want, want_equal                 # noqa: E402
-
-ALICE = "alice@example.com"
-PRELOAD = os.environ.get("FAULT_PRELOAD", "")
 KINDS = ("EIO", "ENOSPC", "EDQUOT", "EINTR", "EMFILE", "ENOMEM", "short")
 
 # name: (script, mailboxes that get the message, sent at least, sent at most)
@@ -40,137 +44,184 @@ STORIES = {
     "redirect": ('require ["copy"];\nredirect :copy "carol@remote.example";\n', ["INBOX"], 1, 2),
     # at most once: between COMMIT and the hand-over a kill loses the answer
     "vacation": ('require ["vacation"];\nvacation "I am away.";\n', ["INBOX"], 0, 1),
+    # two contents: what is kept and what is filed differ
+    "edit": ('require ["editheader","fileinto","copy","mailbox"];\nfileinto :copy :create "A";\n'
+             'addheader "X-Seen" "yes";\n', ["INBOX", "A"], 0, 0),
 }
 
-SENDMAIL = """#!/bin/sh
-file=$(mktemp %s/XXXXXXXX) && cat > "$file" && mv "$file" "$file.eml"
-"""
+# what the script is when it changed between the try and the retry
+OTHER_SCRIPT = 'require ["fileinto","mailbox"];\nfileinto :create "A"; fileinto :create "D";\n'
+OTHER_TARGETS = ["A", "D"]
+
+CLIENTS = ("read", "move", "copy", "delete")
+
+REFUSE = {
+    "pgsql": ("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+              "$$ BEGIN RAISE EXCEPTION 'refused at COMMIT'; END $$; "
+              "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON deliveries "
+              "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+              "DROP TRIGGER refuse ON deliveries; DROP FUNCTION refuse()"),
+    "sqlite": ("CREATE TABLE refused (id INTEGER REFERENCES virtual_users (id) "
+               "DEFERRABLE INITIALLY DEFERRED); CREATE TRIGGER refuse AFTER INSERT ON deliveries "
+               "BEGIN INSERT INTO refused VALUES (-1); END",
+               "DROP TRIGGER refuse; DROP TABLE refused"),
+}
 
 
 class Counts:
-    tried = failed = lost = doubled = early = 0
+    tried = failed = lost = doubled = early = resumed = 0
     exact = 0       # sends: exactly one
 
 
-class Faults:
-    """One account, one script; every point has a message, a sender and a queue id of its own."""
-
+class Faults(Account):
     def __init__(self, s, options):
-        self.s = s
         self.options = options
         self.script, self.targets, self.least, self.most = STORIES[options.story]
         self.counts = Counts()
         self.number = 0
-        self.report = s.path("outbox/report")
-        self.outbox = s.path("outbox")
-        os.mkdir(self.outbox)
-        os.chmod(self.outbox, 0o777)
-        keys = {"mail_format": options.format, "database_timeout": "3s",
-                "sendmail_path": s.write("bin/sendmail", SENDMAIL % self.outbox, 0o755)}
+        keys = {}
         if options.database == "pgsql":
             keys["database"] = Postgres(s).start().uri
-        s.configure(**keys)
-        s.vmail("migrate")
-        s.vmail("user", "add", ALICE)
-        s.deliver(message("first of all"), ALICE)
-        if self.script:
-            s.write(s.home(ALICE) + "/.dovecot.sieve", self.script, 0o600, s.user)
-        self.preload = os.path.join(s.path("libexec"), os.path.basename(PRELOAD))
-        s.run("cp", PRELOAD, self.preload, user=0, group=0, status=0)
-        os.chmod(self.preload, 0o755)
+        if options.do == "race":
+            keys.update(database_timeout="1s", lock_timeout="1s")
+        super().__init__(s, options.format, **keys)
+        self.deliver(self.next())
+        self.tell(self.script)
+        if options.between in CLIENTS + ("dovecot",):
+            self.make_folder(".Moved")
+        self.client = None
+        if options.between == "dovecot":
+            dovecot = Dovecot(s, options.database).start()
+            s.vmail("user", "password", ALICE, input="secret\n")
+            self.client = dovecot.imap(ALICE)
 
-    def deliver(self, number, faults=None):
-        mail = message("point %d" % number, body="This is point %d.\n" % number, to=ALICE,
-                       message_id="point-%d@remote.example" % number)
-        words = ("-q", "Q%d" % number, "-f", "sender-%d@remote.example" % number)
-        if faults is None:
-            return self.s.deliver(mail, ALICE, *words, status=None)
-        if os.path.exists(self.report):
-            os.unlink(self.report)
-        program = os.path.join(self.s.path("libexec"), "vmail-lda")
-        return self.s.run(program, "-c", self.s.config, "-d", ALICE, *words, input=mail, env={
-            "LD_PRELOAD": self.preload, "FAULT_REPORT": self.report, "LC_ALL": "C.UTF-8",
-            "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0", **faults})
+    def next(self):
+        self.number += 1
+        return self.number
 
-    def happened(self):
-        """(what the report says of the fault, calls counted in all or None when it did not end)."""
-        try:
-            with open(self.report, encoding="utf-8", errors="replace") as file:
-                lines = file.read().splitlines()
-        except FileNotFoundError:
-            return "", None
-        ends = [int(line.split()[1]) for line in lines if line.startswith("end ")]
-        return next((l for l in lines if not l.startswith("end ")), ""), ends[0] if ends else None
+    # ---------------------------------------------------------------- between try and retry
 
-    # ---------------------------------------------------------------- what is there
+    def make_folder(self, name):
+        for sub in ("", "/cur", "/new", "/tmp"):
+            path = os.path.join(self.home, name) + sub
+            os.mkdir(path, 0o700)
+            if self.s.user:
+                shutil.chown(path, self.s.user, self.s.user)
 
-    def files(self, number):
-        """Mailboxes in which the message of that point lies, sorted, with repetition."""
-        text = ("This is point %d.\n" % number).encode()
-        home = self.s.home(ALICE)
-        if self.options.format == "maildir":
-            return sorted(m.mailbox for m in maildir.messages(home) if text in m.bytes())
+    def client_of_files(self, what, number):
+        """What Dovecot does with a Maildir, done to the first file that is published."""
+        path = self.messages(number)[0][1]
+        folder, name = os.path.split(path)
+        base = name.partition(":2,")[0]
+        cur = os.path.join(os.path.dirname(folder), "cur")
+        moved = os.path.join(self.home, ".Moved/cur", "moved-%d.M1.mail:2,S" % number)
+        if what == "read":
+            os.rename(path, os.path.join(cur, base + ":2,FS"))
+        elif what == "move":
+            os.link(path, moved)
+            os.unlink(path)
+        elif what == "copy":
+            os.link(path, moved)
+        else:
+            os.unlink(path)
+
+    def client_of_dovecot(self, what, number):
+        client = self.client
         found = []
-        for path in [home + "/mbox"] + glob.glob(home + "/mail/**", recursive=True):
-            if os.path.isfile(path) and not os.path.basename(path).startswith("."):
-                name = ("INBOX" if path == home + "/mbox"
-                        else os.path.relpath(path, home + "/mail").replace("/", "."))
-                with open(path, "rb") as file:
-                    if not file.read(5) == b"From ":
-                        continue
-                box = mailbox.mbox(path, create=False)
-                found += [name for key in box.keys() if text in box.get_bytes(key)]
-                box.close()
-        return sorted(found)
+        for mailbox in (["INBOX"] + [t for t in self.targets if t != "INBOX"]):
+            if client.select(mailbox)[0] != "OK":
+                continue  # the folder is not there yet
+            found = client.uid("search", None, "HEADER", "Message-ID",
+                               "point-%d@remote.example" % number)[1][0].split()
+            if found:
+                break
+        want(len(found) == 1, "Dovecot finds what is published once", found)
+        answers = {
+            "read": lambda: client.uid("store", found[0], "+FLAGS", "(\\Seen \\Flagged)"),
+            "move": lambda: client.uid("move", found[0], "Moved"),
+            "copy": lambda: client.uid("copy", found[0], "Moved"),
+            "delete": lambda: (client.uid("store", found[0], "+FLAGS", "(\\Deleted)"),
+                               client.expunge())[1],
+        }[what]()
+        want_equal(answers[0], "OK", "Dovecot does %s" % what)
 
-    def rows(self, number):
-        rows = self.s.rows("SELECT mailbox FROM email_headers WHERE message_id = $1",
-                           "point-%d@remote.example" % number)
-        return sorted(row["mailbox"] for row in rows)
+    def between(self, number):
+        """Something happens; the mailboxes that the retry must bring about."""
+        what = self.options.between
+        if what == "script":
+            self.tell(OTHER_SCRIPT)
+            return OTHER_TARGETS
+        if what == "refuse":
+            self.s.execute(REFUSE[self.options.database][1])
+        wanted = sorted(self.targets)
+        if what not in CLIENTS + ("dovecot",) or not self.files(number):
+            return wanted
+        if what == "dovecot":
+            what = CLIENTS[number % len(CLIENTS)]
+            self.client_of_dovecot(what, number)
+        else:
+            self.client_of_files(what, number)
+        if what == "move":
+            # the user has decided: the message of that target belongs there now
+            before = self.files(number)
+            missing = [t for t in wanted if t not in before]
+            wanted = sorted(set(wanted) - set(missing[:1]) | {"Moved"})
+        return wanted
 
-    def sent(self, number):
-        mark = ("point-%d@remote.example" % number).encode()
-        count = 0
-        for path in glob.glob(self.outbox + "/*.eml"):
-            with open(path, "rb") as file:
-                count += mark in file.read()
-        return count
-
-    def leftovers(self, spools=False):
-        """What a finished delivery leaves nowhere. Without @spools: a spool of a process that was
-        killed before it knew its key is nobody's to resume; the sweep takes it."""
-        home = self.s.home(ALICE)
-        return [path for path in maildir.leftovers(home)
-                if spools or not os.path.basename(path).startswith("spool.")
-                ] + glob.glob(home + "/**/*.lock", recursive=True)
+    def back(self):
+        """As it was before the try."""
+        if self.options.between == "script":
+            self.tell(self.script)
+        if self.options.between == "refuse":
+            self.s.execute(REFUSE[self.options.database][0])
 
     # ---------------------------------------------------------------- one point
 
-    def check(self, number, place, tidy=True):
-        wanted = sorted(self.targets)
+    def check(self, number, place, wanted=None, tidy=True):
+        wanted = sorted(self.targets if wanted is None else wanted)
         files, rows = self.files(number), self.rows(number)
+        if self.options.between in ("copy", "dovecot") and files.count("Moved") > \
+                wanted.count("Moved"):
+            files.remove("Moved")  # the user's own copy
         self.counts.lost += sum(files.count(name) == 0 for name in set(wanted))
         self.counts.doubled += sum(files.count(name) > 1 for name in set(files))
         want_equal((files, rows), (wanted, wanted), "files and rows after the retry of %s" % place)
         if tidy:
             want_equal(self.leftovers(), [], "nothing is left after the retry of %s" % place)
+        if self.options.between == "script":
+            return
         sent = self.sent(number)
         self.counts.exact += sent == 1
         want(self.least <= sent <= self.most,
              "%d to %d messages sent after the retry of %s" % (self.least, self.most, place), sent)
 
+    def check_committed(self, number, place, files):
+        """Delivered before: the retry leaves everything as the user has it now."""
+        want_equal(self.files(number), files, "files after the retry of %s (committed)" % place)
+        want_equal(self.rows(number), sorted(self.targets),
+                   "rows after the retry of %s (committed)" % place)
+        want_equal(self.leftovers(), [], "nothing is left after the retry of %s" % place)
+
     def retry(self, number, place):
+        committed = self.committed(number)
+        published = bool(self.files(number))
+        wanted = self.between(number)
+        files = self.files(number)
         again = self.deliver(number)
         want(again.status == 0, "the retry of %s succeeds" % place, again)
         once_more = self.deliver(number)
         want(once_more.status == 0, "a second retry of %s succeeds" % place, once_more)
-        self.check(number, place)
+        if committed and self.options.between:
+            self.check_committed(number, place, files)
+        else:
+            self.counts.resumed += published
+            self.check(number, place, wanted)
 
     def total(self, which):
-        self.number += 1
-        first = self.deliver(self.number, {"FAULT_AT": "0", "FAULT_SET": which})
+        number = self.next()
+        first = self.deliver_with(number, FAULT_AT="0", FAULT_SET=which)
         want(first.status == 0, "the delivery without a fault succeeds", first)
-        self.check(self.number, "the delivery without a fault")
+        self.check(number, "the delivery without a fault")
         _, total = self.happened()
         want(total is not None and total > 10, "more than ten points are seen", total)
         return total
@@ -181,20 +232,52 @@ class Faults:
         step = max(1.0, total / wanted)
         return sorted({1 + int(i * step) for i in range(min(wanted, total))})
 
+    def kill_at(self, number, at):
+        """The fault as reported; empty when the delivery ended before."""
+        ended = self.deliver_with(number, FAULT_AT=str(at), FAULT_DO="kill", FAULT_SET="changes")
+        what, _ = self.happened()
+        if what:
+            want_equal(ended.status, -9, "killed at " + what)
+        return what
+
+    def enough(self, what):
+        want(self.counts.tried >= min(10, self.options.points or 10),
+             "%s were really visited" % what, self.counts.tried)
+
     def kill(self):
         total = self.total("changes")
+        if self.options.between == "refuse":
+            self.back()
+            ended = self.deliver_with(self.next(), FAULT_AT="0", FAULT_SET="changes")
+            want_equal(ended.status, 75, "a refused COMMIT defers")
+            want_equal((self.files(self.number), self.rows(self.number)), ([], []),
+                       "nothing is visible after a refused COMMIT")
+            total = self.happened()[1]
+            self.s.execute(REFUSE[self.options.database][1])
         for at in self.points(total) + ([] if self.options.points else [total + 1, total + 2]):
-            self.number += 1
-            ended = self.deliver(self.number, {"FAULT_AT": str(at), "FAULT_DO": "kill",
-                                               "FAULT_SET": "changes"})
-            what, _ = self.happened()
-            place = "kill at %s" % (what or at)
-            if what:
-                want_equal(ended.status, -9, "killed: " + place)
-                self.counts.tried += 1
-            self.retry(self.number, place)
-        want(self.counts.tried >= min(10, self.options.points or 10),
-             "kill points were really visited", self.counts.tried)
+            number = self.next()
+            self.back()
+            what = self.kill_at(number, at)
+            self.counts.tried += bool(what)
+            self.retry(number, "kill at %s" % (what or at))
+        self.back()
+        self.enough("kill points")
+        if self.options.between:
+            want(self.counts.resumed > 0, "some deliveries were published and not committed")
+
+    def twice(self):
+        """Every pair of points would be their square: the second point runs through all of them
+        once for each seventh of the first."""
+        total = self.total("changes")
+        second = itertools.cycle(range(1, total + 1, 1 if self.options.points else 3))
+        for at in self.points(total):
+            for _ in range(1 if self.options.points else max(1, total // 7)):
+                number = self.next()
+                what = self.kill_at(number, at)
+                then = self.kill_at(number, next(second) * 5 % total + 1)
+                self.counts.tried += bool(what) + bool(then)
+                self.retry(number, "kill at %s, then at %s" % (what or at, then or "its end"))
+        self.enough("kill points")
 
     def fail(self):
         total = self.total("all")
@@ -202,10 +285,9 @@ class Faults:
         plan = [(at, kind) for at in self.points(total) for kind in
                 ([next(kinds)] if self.options.points else KINDS)]
         for at, kind in plan:
-            self.number += 1
+            number = self.next()
             started = time.monotonic()
-            ended = self.deliver(self.number, {"FAULT_AT": str(at), "FAULT_DO": kind,
-                                               "FAULT_SET": "all"})
+            ended = self.deliver_with(number, FAULT_AT=str(at), FAULT_DO=kind, FAULT_SET="all")
             what, _ = self.happened()
             if time.monotonic() - started > 10:
                 print("%.1f s: %s at %s" % (time.monotonic() - started, kind, what), flush=True)
@@ -214,7 +296,7 @@ class Faults:
             place = "%s at %s" % (kind, what)
             self.counts.tried += 1
             want(ended.status in (0, 75), "status 0 or 75: " + place, ended)
-            files, rows = self.files(self.number), self.rows(self.number)
+            files, rows = self.files(number), self.rows(number)
             if ended.status == 75:
                 self.counts.failed += 1
                 want(ended.err[:2] == "4." and ended.err.count("\n") == 1,
@@ -226,13 +308,46 @@ class Faults:
                     self.counts.early += 1
             else:
                 # a leftover that could not be removed after COMMIT waits for the sweep
-                self.check(self.number, place + " (which did not fail the delivery)", tidy=False)
-            self.retry(self.number, place)
-        want(self.counts.tried >= min(10, self.options.points or 10),
-             "errors were really injected", self.counts.tried)
+                self.check(number, place + " (which did not fail the delivery)", tidy=False)
+            self.retry(number, place)
+        self.enough("errors")
+
+    def race_at(self, at, same, killed):
+        first = self.next()
+        second = first if same else self.next()
+        process = self.start(first, {"FAULT_AT": str(at), "FAULT_DO": "stop",
+                                     "FAULT_SET": "changes"})
+        stopped = self.wait_stopped(process)
+        what, _ = self.happened()
+        place = "%s at %s beside %s" % ("kill" if killed else "stop", what or at,
+                                        "itself" if same else "another")
+        meanwhile = self.deliver(second)
+        if stopped and killed:
+            process.kill()
+        elif stopped:
+            self.go_on(process)
+        ended = self.join(process)
+        self.counts.tried += stopped
+        want(meanwhile.status in (0, 75), "the other delivery is made or deferred: " + place,
+             meanwhile)
+        want(ended.status in ((-9,) if stopped and killed else (0, 75)),
+             "the delivery that stood still is made or deferred: " + place, ended)
+        self.counts.failed += (ended.status == 75) + (meanwhile.status == 75)
+        for number in {first, second}:
+            self.retry(number, place)
+
+    def race(self):
+        total = self.total("changes")
+        ways = itertools.cycle([(True, False), (False, True), (True, True), (False, False)])
+        for at in self.points(total):
+            for same, killed in [next(ways) for _ in range(1 if self.options.points else 4)]:
+                self.race_at(at, same, killed)
+        self.enough("races")
 
     def whole(self):
         """At the end all files and all rows, of every point, agree."""
+        if self.options.between:
+            self.s.vmail("sync")
         if self.options.format == "maildir":
             maildir.check_rows(self.s, ALICE, "at the end")
         for path in self.leftovers(spools=True):  # the sweep spares what is young
@@ -242,33 +357,35 @@ class Faults:
 
     def summary(self):
         c = self.counts
-        print("%s %s %s %s: %d points tried, %d deferred, %d in doubt until the retry, %d lost, "
-              "%d doubled" % (self.options.do, self.options.database, self.options.format,
-                              self.options.story, c.tried, c.failed, c.early, c.lost, c.doubled),
-              flush=True)
+        print("%s %s %s %s%s: %d points tried, %d resumed, %d deferred, %d in doubt until the "
+              "retry, %d lost, %d doubled"
+              % (self.options.do, self.options.database, self.options.format, self.options.story,
+                 " " + self.options.between if self.options.between else "", c.tried, c.resumed,
+                 c.failed, c.early, c.lost, c.doubled), flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--do", choices=["kill", "errors"], required=True)
+    parser.add_argument("--do", choices=["kill", "twice", "errors", "race"], required=True)
     parser.add_argument("--database", choices=["sqlite", "pgsql"], default="sqlite")
     parser.add_argument("--format", choices=["maildir", "mbox"], default="maildir")
     parser.add_argument("--story", choices=sorted(STORIES), default="keep")
+    parser.add_argument("--between", choices=["script", *CLIENTS, "dovecot", "refuse"])
     parser.add_argument("--points", type=int, default=0)
     options = parser.parse_args()
 
     def story(s):
-        if not os.path.exists(PRELOAD):
-            raise Failure("FAULT_PRELOAD must name the preloaded library")
         faults = Faults(s, options)
         try:
-            (faults.kill if options.do == "kill" else faults.fail)()
+            {"kill": faults.kill, "twice": faults.twice, "errors": faults.fail,
+             "race": faults.race}[options.do]()
             faults.whole()
         finally:
             faults.summary()
 
-    run(story, needs=["postgres"] if options.database == "pgsql" else [])
+    run(story, needs=(["postgres"] if options.database == "pgsql" else []) +
+        (["root", "dovecot", "vmail"] if options.between == "dovecot" else []))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
  * the one that FAULT_AT names does what FAULT_DO says:
  *
  *   kill    SIGKILL, before the call is made (after the one before it)
+ *   stop    SIGSTOP, before the call is made: the test looks round, then lets it go on
  *   EIO …   the call fails with that error and does nothing
  *   short   a write takes half of what it was given; other calls go through
  *
  * FAULT_SET "changes" counts calls that change something (enough for kills: between two of them
- * nothing differs), "all" counts reads, opens and stats too. FAULT_REPORT names a file that gets a line
+ * nothing differs), "all" counts reads, opens and stats too, "send" only what goes to the database
+ * server. FAULT_REPORT names a file that gets a line
  * "<number> <call> <object>" when the fault happens, and "end <count>" when the program ends by itself.
  *
  * Only the process that was started counts; its children (sendmail) do not.
@@ -42,7 +44,9 @@ static pid_t owner;
 static long at = -1;
 static long count;
 static int fault_code;      /* an errno; 0: kill; -1: short */
+static bool stop;
 static bool all;
+static bool sends_only;
 static const char *report;
 
 __attribute__((constructor)) static void set_up(void)
@@ -57,6 +61,8 @@ __attribute__((constructor)) static void set_up(void)
         return;
     at = atol(getenv("FAULT_AT") == NULL ? "0" : getenv("FAULT_AT"));
     all = getenv("FAULT_SET") != NULL && strcmp(getenv("FAULT_SET"), "all") == 0;
+    sends_only = getenv("FAULT_SET") != NULL && strcmp(getenv("FAULT_SET"), "send") == 0;
+    stop = value != NULL && strcmp(value, "stop") == 0;
     fault_code = value != NULL && strcmp(value, "short") == 0 ? -1 : 0;
     for (size_t i = 0; value != NULL && i < sizeof errors / sizeof errors[0]; i++)
         if (strcmp(value, errors[i].name) == 0)
@@ -91,10 +97,15 @@ static bool fault(const char *call, const char *object, size_t *length)
 {
     char line[512];
 
-    if (report == NULL || getpid() != owner || ++count != at)
+    if (report == NULL || getpid() != owner || (sends_only && strcmp(call, "send") != 0) ||
+        ++count != at)
         return false;
     snprintf(line, sizeof line, "%ld %s %.400s\n", count, call, object == NULL ? "" : object);
     tell(line);
+    if (stop) {
+        syscall(SYS_kill, owner, SIGSTOP);
+        return false;
+    }
     if (fault_code == 0) {
         syscall(SYS_kill, owner, SIGKILL);
         for (;;)
