@@ -56,8 +56,11 @@ const GPtrArray *filter_scripts(const struct filter *filter)
 
 /* --- options */
 
+/* subaddress splits where the delivery does. */
 static const char *setting(void *ctx, const char *name)
 {
+    if (strcmp(name, "recipient_delimiter") == 0)
+        return config_text(ctx, CONFIG_RECIPIENT_DELIMITER);
     return config_extra(ctx, name);
 }
 
