@@ -33,7 +33,7 @@ struct arguments {
     const char *user, *name, *address, *format;
     bool json;
     int limit;
-    char **words;       /* behind the verb */
+    char **words; /* behind the verb */
     int n_words;
     struct db *db;
     int64_t user_id;
@@ -71,8 +71,8 @@ static json_t *contact_json(const struct contact *contact)
 
 static void print_contacts(const GPtrArray *contacts, bool json)
 {
-    static const char *const columns[] = { "#Id", "Name", "Address", "#Used", "Last used (UTC)",
-                                           "Groups", NULL };
+    static const char *const columns[] = {"#Id",    "Name", "Address", "#Used", "Last used (UTC)",
+                                          "Groups", NULL};
     struct table *table;
 
     if (json) {
@@ -90,7 +90,7 @@ static void print_contacts(const GPtrArray *contacts, bool json)
         g_autofree char *used = g_strdup_printf("%" G_GINT64_FORMAT, contact->use_count);
         g_autofree char *last = g_strndup(contact->last_used, 16);
         g_autofree char *groups = g_strjoinv(", ", contact->groups);
-        const char *const cells[] = { id, contact->name, contact->email, used, last, groups };
+        const char *const cells[] = {id, contact->name, contact->email, used, last, groups};
 
         table_add(table, cells);
     }
@@ -154,13 +154,12 @@ static enum answer remove_contact(const struct arguments *arguments, struct erro
 {
     if (arguments->n_words != 1)
         return WRONG;
-    return answer_of(
-        contacts_remove(arguments->db, arguments->user_id, arguments->words[0], err));
+    return answer_of(contacts_remove(arguments->db, arguments->user_id, arguments->words[0], err));
 }
 
 static enum answer group_list(const struct arguments *arguments, struct error *err)
 {
-    static const char *const columns[] = { "Group", "#Members", NULL };
+    static const char *const columns[] = {"Group", "#Members", NULL};
     g_autoptr(GPtrArray) groups = NULL;
     struct table *table;
 
@@ -182,7 +181,7 @@ static enum answer group_list(const struct arguments *arguments, struct error *e
     for (guint i = 0; i < groups->len; i++) {
         const struct contact_group *group = groups->pdata[i];
         g_autofree char *members = g_strdup_printf("%" G_GINT64_FORMAT, group->members);
-        const char *const cells[] = { group->name, members };
+        const char *const cells[] = {group->name, members};
 
         table_add(table, cells);
     }
@@ -210,8 +209,8 @@ static enum answer group(const struct arguments *arguments, struct error *err)
 /* The file @path, "-": standard input. */
 static bool read_file(const char *path, char **ret_data, size_t *ret_length, struct error *err)
 {
-    AUTO_FD fd = strcmp(path, "-") == 0 ? fcntl(0, F_DUPFD_CLOEXEC, 3)
-                                        : open(path, O_RDONLY | O_CLOEXEC);
+    AUTO_FD fd =
+        strcmp(path, "-") == 0 ? fcntl(0, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC);
     g_autoptr(GString) data = NULL;
     size_t length;
 
@@ -274,37 +273,32 @@ static enum answer import(const struct arguments *arguments, struct error *err)
     return DONE;
 }
 
-static enum answer export(const struct arguments *arguments, struct error *err)
-{
-    static const char *const names[] = { "vcard3", "vcard4", "csv" };
-    enum contacts_format format = CONTACTS_VCARD4;
-    g_autofree char *text = NULL;
+static enum answer export(const struct arguments *arguments, struct error *err) {
+    static const char *const names[] = {"vcard3", "vcard4", "csv"};
+    enum contacts_format format = CONTACTS_VCARD4; g_autofree char *text = NULL;
     bool known = !arguments->format || strcmp(arguments->format, "vcard") == 0;
 
-    for (size_t i = 0; arguments->format && i < G_N_ELEMENTS(names); i++)
-        if (strcmp(names[i], arguments->format) == 0) {
-            format = (enum contacts_format)i;
-            known = true;
-        }
-    if (!known || arguments->n_words > 0)
-        return WRONG;
-    if (!contacts_export(arguments->db, arguments->user_id, format, &text, err))
-        return FAILED;
-    fputs(text, stdout);
-    return DONE;
+    for (size_t i = 0; arguments->format && i < G_N_ELEMENTS(names);
+         i++) if (strcmp(names[i], arguments->format) == 0){format = (enum contacts_format)i;
+                                                            known = true;}
+if (!known || arguments->n_words > 0) return WRONG;
+if (!contacts_export(arguments->db, arguments->user_id, format, &text, err))
+    return FAILED;
+fputs(text, stdout);
+return DONE;
 }
 
 static const struct {
     const char *name;
     enum answer (*run)(const struct arguments *arguments, struct error *err);
 } verbs[] = {
-    { "list", list },     { "find", find },   { "search", find },   { "add", add },
-    { "edit", edit },     { "remove", remove_contact }, { "group", group },
-    { "import", import }, { "export", export },
+    {"list", list},   {"find", find},     {"search", find},
+    {"add", add},     {"edit", edit},     {"remove", remove_contact},
+    {"group", group}, {"import", import}, {"export", export},
 };
 
-static enum answer run(struct arguments *arguments, const struct config *config,
-                       const char *verb, struct error *err)
+static enum answer run(struct arguments *arguments, const struct config *config, const char *verb,
+                       struct error *err)
 {
     g_autoptr(db_t) db = NULL;
     g_autoptr(user_t) user = NULL;
@@ -325,27 +319,41 @@ static enum answer run(struct arguments *arguments, const struct config *config,
 int cmd_contacts(int argc, char **argv, struct config *config)
 {
     static const struct option options[] = {
-        { "user", required_argument, NULL, 'u' },    { "json", no_argument, NULL, 'j' },
-        { "limit", required_argument, NULL, 'n' },   { "name", required_argument, NULL, 'N' },
-        { "address", required_argument, NULL, 'A' }, { "format", required_argument, NULL, 'f' },
-        { NULL, 0, NULL, 0 },
+        {"user", required_argument, NULL, 'u'},
+        {"json", no_argument, NULL, 'j'},
+        {"limit", required_argument, NULL, 'n'},
+        {"name", required_argument, NULL, 'N'},
+        {"address", required_argument, NULL, 'A'},
+        {"format", required_argument, NULL, 'f'},
+        {NULL, 0, NULL, 0},
     };
-    struct arguments arguments = { .limit = 0 };
-    struct error err = { 0 };
+    struct arguments arguments = {.limit = 0};
+    struct error err = {0};
     const char *verb;
     int option;
 
     while ((option = getopt_long(argc, argv, "u:jn:", options, NULL)) != -1)
         switch (option) {
-        case 'u': arguments.user = optarg; break;
-        case 'j': arguments.json = true; break;
-        case 'N': arguments.name = optarg; break;
-        case 'A': arguments.address = optarg; break;
-        case 'f': arguments.format = optarg; break;
+        case 'u':
+            arguments.user = optarg;
+            break;
+        case 'j':
+            arguments.json = true;
+            break;
+        case 'N':
+            arguments.name = optarg;
+            break;
+        case 'A':
+            arguments.address = optarg;
+            break;
+        case 'f':
+            arguments.format = optarg;
+            break;
         case 'n':
             arguments.limit = (int)CLAMP(g_ascii_strtoll(optarg, NULL, 10), 0, 1000000);
             break;
-        default: return command_usage(usage);
+        default:
+            return command_usage(usage);
         }
     if (!arguments.user || optind >= argc)
         return command_usage(usage);
@@ -353,8 +361,11 @@ int cmd_contacts(int argc, char **argv, struct config *config)
     arguments.words = argv + optind + 1;
     arguments.n_words = argc - optind - 1;
     switch (run(&arguments, config, verb, &err)) {
-    case DONE: return EX_OK;
-    case FAILED: return command_fail("contacts", &err);
-    default: return command_usage(usage);
+    case DONE:
+        return EX_OK;
+    case FAILED:
+        return command_fail("contacts", &err);
+    default:
+        return command_usage(usage);
     }
 }

@@ -35,7 +35,7 @@ struct arguments {
 struct report {
     bool last;
     bool failed;
-    int64_t files;             /* since the last report */
+    int64_t files; /* since the last report */
     int64_t skipped;
     struct sync_counts counts; /* of the last one only */
     struct error err;
@@ -43,7 +43,7 @@ struct report {
 
 struct worker {
     pid_t pid;
-    int pipe;                  /* read end; -1 after the last report */
+    int pipe; /* read end; -1 after the last report */
 };
 
 /* ------------------------------------------------------------------ inside a worker */
@@ -55,7 +55,7 @@ struct working {
 
 static void tell(int pipe, const struct report *report)
 {
-    struct error ignored = { 0 };
+    struct error ignored = {0};
 
     io_write(pipe, report, sizeof *report, "pipe", &ignored);
 }
@@ -63,7 +63,7 @@ static void tell(int pipe, const struct report *report)
 static void on_progress(void *ctx, int64_t files)
 {
     struct working *working = ctx;
-    struct report report = { .files = files - working->told };
+    struct report report = {.files = files - working->told};
 
     if (report.files < 256)
         return;
@@ -82,7 +82,7 @@ static bool rebuild(struct db *db, const struct config *config, const GPtrArray 
                     struct error *err)
 {
     struct syncer *syncer = syncer_new(config, print_note, NULL);
-    struct working working = { .pipe = pipe };
+    struct working working = {.pipe = pipe};
     struct sync_options options = {
         .full = true,
         .rebuild = !arguments->check,
@@ -107,19 +107,18 @@ static bool rebuild(struct db *db, const struct config *config, const GPtrArray 
 static void work(const struct config *config, const GPtrArray *users,
                  const struct arguments *arguments, int number, int pipe)
 {
-    struct report report = { .last = true };
+    struct report report = {.last = true};
     g_autoptr(db_t) db = command_open_db(config, &report.err);
 
-    report.failed = !db || !rebuild(db, config, users, arguments, number, pipe, &report,
-                                    &report.err);
+    report.failed =
+        !db || !rebuild(db, config, users, arguments, number, pipe, &report, &report.err);
     tell(pipe, &report);
 }
 
 /* ------------------------------------------------------------------ outside */
 
-static bool start_worker(struct worker *worker, const struct config *config,
-                         const GPtrArray *users, const struct arguments *arguments, int number,
-                         struct error *err)
+static bool start_worker(struct worker *worker, const struct config *config, const GPtrArray *users,
+                         const struct arguments *arguments, int number, struct error *err)
 {
     int ends[2];
 
@@ -148,7 +147,7 @@ static bool start_worker(struct worker *worker, const struct config *config,
 /* Takes one report; false: the worker died without its last one. */
 static bool take_report(struct worker *worker, struct report *ret_report)
 {
-    struct error ignored = { 0 };
+    struct error ignored = {0};
     size_t length, have = 0;
 
     while (have < sizeof *ret_report) {
@@ -181,7 +180,7 @@ static bool collect(struct worker *workers, int count, struct progress *progress
         struct pollfd polls[WORKERS_MAX];
 
         for (int i = 0; i < count; i++)
-            polls[i] = (struct pollfd){ .fd = workers[i].pipe, .events = POLLIN };
+            polls[i] = (struct pollfd){.fd = workers[i].pipe, .events = POLLIN};
         if (poll(polls, (nfds_t)count, -1) < 0)
             continue;
         for (int i = 0; i < count; i++) {
@@ -233,7 +232,7 @@ static bool run(struct arguments *arguments, const struct config *config, bool *
 {
     g_autoptr(GPtrArray) users = NULL;
     g_autoptr(db_t) db = command_open_db(config, err);
-    struct sync_counts counts = { 0 };
+    struct sync_counts counts = {0};
     int64_t skipped = 0, filled;
 
     if (!db)
@@ -265,27 +264,36 @@ static bool run(struct arguments *arguments, const struct config *config, bool *
 int cmd_reindex(int argc, char **argv, struct config *config)
 {
     static const struct option options[] = {
-        { "user", required_argument, NULL, 'u' }, { "all", no_argument, NULL, 'a' },
-        { "check", no_argument, NULL, 'c' },      { "json", no_argument, NULL, 'J' },
-        { "jobs", required_argument, NULL, 'j' }, { NULL, 0, NULL, 0 },
+        {"user", required_argument, NULL, 'u'}, {"all", no_argument, NULL, 'a'},
+        {"check", no_argument, NULL, 'c'},      {"json", no_argument, NULL, 'J'},
+        {"jobs", required_argument, NULL, 'j'}, {NULL, 0, NULL, 0},
     };
-    struct arguments arguments = { .workers = 1 };
-    struct error err = { 0 };
+    struct arguments arguments = {.workers = 1};
+    struct error err = {0};
     bool drift = false;
     int option;
 
     while ((option = getopt_long(argc, argv, "u:aj:", options, NULL)) != -1)
         switch (option) {
-        case 'u': arguments.user = optarg; break;
-        case 'a': arguments.all = true; break;
-        case 'c': arguments.check = true; break;
-        case 'J': arguments.json = true; break;
+        case 'u':
+            arguments.user = optarg;
+            break;
+        case 'a':
+            arguments.all = true;
+            break;
+        case 'c':
+            arguments.check = true;
+            break;
+        case 'J':
+            arguments.json = true;
+            break;
         case 'j':
             arguments.workers = (int)CLAMP(g_ascii_strtoll(optarg, NULL, 10), 0, WORKERS_MAX);
             if (arguments.workers < 1)
                 return command_usage(usage);
             break;
-        default: return command_usage(usage);
+        default:
+            return command_usage(usage);
         }
     if (optind < argc || (arguments.user != NULL) + arguments.all != 1)
         return command_usage(usage);

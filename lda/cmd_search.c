@@ -23,7 +23,8 @@
 static const char usage[] =
     "search -u USER [--limit N] [--sort date|relevance] [--threads] [--after KEY]\n"
     "                    [--format table|id|path | --json] [--] [QUERY …]\n"
-    "QUERY: words \"a phrase\" -not or (…) from: to: cc: subject: list: in:FOLDER before: after: on:\n"
+    "QUERY: words \"a phrase\" -not or (…) from: to: cc: subject: list: in:FOLDER before: after: "
+    "on:\n"
     "       larger: smaller: has:attachment is:unread|read|flagged|answered|draft|deleted";
 
 enum format { FORMAT_TABLE, FORMAT_ID, FORMAT_PATH, FORMAT_JSON };
@@ -39,7 +40,7 @@ struct arguments {
 /* ------------------------------------------------------------------ where the files lie */
 
 struct finding {
-    GHashTable *paths;     /* base name → path, NULL until found */
+    GHashTable *paths; /* base name → path, NULL until found */
     const char *home, *dir;
 };
 
@@ -65,7 +66,7 @@ static bool find_in_mailbox(int home_fd, const char *home, const char *mailbox,
 {
     g_autoptr(GHashTable) paths = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_autofree char *dir = mailbox_name_to_dir(mailbox);
-    struct finding finding = { paths, home, dir };
+    struct finding finding = {paths, home, dir};
     int64_t ignored = 0;
 
     for (guint i = 0; i < hits->len; i++) {
@@ -82,9 +83,8 @@ static bool find_in_mailbox(int home_fd, const char *home, const char *mailbox,
     }
     for (guint i = 0; i < hits->len; i++) {
         struct search_hit *hit = hits->pdata[i];
-        const char *path = strcmp(hit->mailbox, mailbox) == 0
-                               ? g_hash_table_lookup(paths, hit->file)
-                               : NULL;
+        const char *path =
+            strcmp(hit->mailbox, mailbox) == 0 ? g_hash_table_lookup(paths, hit->file) : NULL;
 
         if (path)
             g_hash_table_replace(by_id, &hit->id, g_strdup(path));
@@ -159,8 +159,7 @@ static void thread_add(GPtrArray *threads, GHashTable *by_message, struct search
 static GPtrArray *threads_new(const GPtrArray *hits)
 {
     GPtrArray *threads = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
-    g_autoptr(GHashTable) by_message =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) by_message = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
     for (guint i = 0; i < hits->len; i++)
         thread_add(threads, by_message, hits->pdata[i]);
@@ -174,11 +173,10 @@ static json_t *hit_json(const struct search_hit *hit, GHashTable *paths)
     const char *path = paths ? g_hash_table_lookup(paths, &hit->id) : NULL;
     json_t *object = json_pack(
         "{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:b, s:s, s:b}", "id",
-        (json_int_t)hit->id, "date", hit->date, "sender", hit->sender, "recipient",
-        hit->recipient, "subject", hit->subject, "mailbox", hit->mailbox, "file", hit->file,
-        "message_id", hit->message_id, "references", hit->references, "size",
-        (json_int_t)hit->size, "is_read", hit->is_read, "flags", hit->flags, "has_attachment",
-        hit->has_attachment);
+        (json_int_t)hit->id, "date", hit->date, "sender", hit->sender, "recipient", hit->recipient,
+        "subject", hit->subject, "mailbox", hit->mailbox, "file", hit->file, "message_id",
+        hit->message_id, "references", hit->references, "size", (json_int_t)hit->size, "is_read",
+        hit->is_read, "flags", hit->flags, "has_attachment", hit->has_attachment);
 
     if (!object)
         return json_null();
@@ -227,15 +225,15 @@ static void table_add_hit(struct table *table, const struct search_hit *hit, con
                                          strstr(hit->flags, "\\Flagged") ? "F" : "",
                                          strstr(hit->flags, "\\Answered") ? "R" : "", NULL);
     g_autofree char *subject = g_strconcat(indent, hit->subject, NULL);
-    const char *const cells[] = { id, date, state, hit->mailbox, hit->sender, subject };
+    const char *const cells[] = {id, date, state, hit->mailbox, hit->sender, subject};
 
     table_add(table, cells);
 }
 
 static void print_table(const struct search_page *page, bool by_threads)
 {
-    static const char *const columns[] = { "#Id", "Date (UTC)", "", "Mailbox", "From", "Subject",
-                                           NULL };
+    static const char *const columns[] = {"#Id",  "Date (UTC)", "",  "Mailbox",
+                                          "From", "Subject",    NULL};
     struct table *table = table_new(columns);
 
     if (by_threads) {
@@ -283,8 +281,10 @@ static bool print_page(const struct search_page *page, const struct arguments *a
             if (path)
                 printf("%s\n", path);
             else
-                fprintf(stderr, "vmail search: message %" G_GINT64_FORMAT
-                                " has no file in %s (vmail sync?)\n", hit->id, hit->mailbox);
+                fprintf(stderr,
+                        "vmail search: message %" G_GINT64_FORMAT
+                        " has no file in %s (vmail sync?)\n",
+                        hit->id, hit->mailbox);
         }
         break;
     }
@@ -328,7 +328,7 @@ static bool search(const struct arguments *arguments, struct config *config, str
 
 static bool take_format(const char *text, enum format *ret_format)
 {
-    static const char *const names[] = { "table", "id", "path", "json" };
+    static const char *const names[] = {"table", "id", "path", "json"};
 
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
         if (strcmp(names[i], text) == 0) {
@@ -343,11 +343,20 @@ static bool take_option(int option, struct arguments *arguments)
     char *end;
 
     switch (option) {
-    case 'u': arguments->user = optarg; return true;
-    case 'j': arguments->format = FORMAT_JSON; return true;
-    case 'f': return take_format(optarg, &arguments->format);
-    case 't': arguments->threads = true; return true;
-    case 'a': arguments->options.after = optarg; return true;
+    case 'u':
+        arguments->user = optarg;
+        return true;
+    case 'j':
+        arguments->format = FORMAT_JSON;
+        return true;
+    case 'f':
+        return take_format(optarg, &arguments->format);
+    case 't':
+        arguments->threads = true;
+        return true;
+    case 'a':
+        arguments->options.after = optarg;
+        return true;
     case 'n': {
         gint64 limit = g_ascii_strtoll(optarg, &end, 10);
 
@@ -358,24 +367,26 @@ static bool take_option(int option, struct arguments *arguments)
         arguments->options.sort =
             strcmp(optarg, "relevance") == 0 ? SEARCH_SORT_RELEVANCE : SEARCH_SORT_DATE;
         return strcmp(optarg, "relevance") == 0 || strcmp(optarg, "date") == 0;
-    default: return false;
+    default:
+        return false;
     }
 }
 
 int cmd_search(int argc, char **argv, struct config *config)
 {
     static const struct option options[] = {
-        { "user", required_argument, NULL, 'u' },   { "json", no_argument, NULL, 'j' },
-        { "format", required_argument, NULL, 'f' }, { "limit", required_argument, NULL, 'n' },
-        { "sort", required_argument, NULL, 's' },   { "threads", no_argument, NULL, 't' },
-        { "after", required_argument, NULL, 'a' },  { NULL, 0, NULL, 0 },
+        {"user", required_argument, NULL, 'u'},   {"json", no_argument, NULL, 'j'},
+        {"format", required_argument, NULL, 'f'}, {"limit", required_argument, NULL, 'n'},
+        {"sort", required_argument, NULL, 's'},   {"threads", no_argument, NULL, 't'},
+        {"after", required_argument, NULL, 'a'},  {NULL, 0, NULL, 0},
     };
     g_autoptr(GString) query = g_string_new(NULL);
-    struct arguments arguments = { .options = { .limit = 50 }, .query = query };
-    struct error err = { 0 };
+    struct arguments arguments = {.options = {.limit = 50}, .query = query};
+    struct error err = {0};
     bool only_words = false;
 
-    optind = 1; /* main leaves 0, "start anew", but words are looked at here before getopt is asked */
+    optind =
+        1; /* main leaves 0, "start anew", but words are looked at here before getopt is asked */
     /* behind the first word "-word" is part of the query, "--limit" still an option */
     for (int at; (at = MAX(optind, 1)) < argc;) {
         const char *word = argv[at];

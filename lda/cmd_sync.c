@@ -70,7 +70,7 @@ static bool sync_users(struct syncer *syncer, struct db *db, const GPtrArray *us
     bool failed = false;
 
     for (guint i = 0; i < users->len; i++) {
-        struct error own = { 0 };
+        struct error own = {0};
         bool skipped;
 
         if (!syncer_run(syncer, db, users->pdata[i], &options, counts, &skipped, &own)) {
@@ -94,7 +94,7 @@ static bool run(const struct arguments *arguments, struct config *config, struct
 {
     g_autoptr(db_t) db = command_open_db(config, err);
     g_autoptr(GPtrArray) users = NULL;
-    struct sync_counts counts = { 0 };
+    struct sync_counts counts = {0};
     struct progress *progress;
     struct syncer *syncer;
     int64_t skipped = 0, filled;
@@ -116,22 +116,33 @@ static bool run(const struct arguments *arguments, struct config *config, struct
 int cmd_sync(int argc, char **argv, struct config *config)
 {
     static const struct option options[] = {
-        { "user", required_argument, NULL, 'u' }, { "all", no_argument, NULL, 'a' },
-        { "full", no_argument, NULL, 'f' },       { "json", no_argument, NULL, 'j' },
-        { "watch", no_argument, NULL, 'w' },      { NULL, 0, NULL, 0 },
+        {"user", required_argument, NULL, 'u'}, {"all", no_argument, NULL, 'a'},
+        {"full", no_argument, NULL, 'f'},       {"json", no_argument, NULL, 'j'},
+        {"watch", no_argument, NULL, 'w'},      {NULL, 0, NULL, 0},
     };
-    struct arguments arguments = { NULL };
-    struct error err = { 0 };
+    struct arguments arguments = {NULL};
+    struct error err = {0};
     int option;
 
     while ((option = getopt_long(argc, argv, "u:aj", options, NULL)) != -1)
         switch (option) {
-        case 'u': arguments.user = optarg; break;
-        case 'a': arguments.all = true; break;
-        case 'f': arguments.full = true; break;
-        case 'j': arguments.json = true; break;
-        case 'w': arguments.watch = true; break;
-        default: return command_usage(usage);
+        case 'u':
+            arguments.user = optarg;
+            break;
+        case 'a':
+            arguments.all = true;
+            break;
+        case 'f':
+            arguments.full = true;
+            break;
+        case 'j':
+            arguments.json = true;
+            break;
+        case 'w':
+            arguments.watch = true;
+            break;
+        default:
+            return command_usage(usage);
         }
     if (optind < argc || (arguments.user != NULL) + arguments.all + arguments.watch != 1)
         return command_usage(usage);

@@ -22,7 +22,7 @@
 /* Recipients of one sent message that go to the address book: more is a mass mailing. */
 #define RECIPIENTS_MAX 50
 
-static const char *const recipient_fields[] = { "To", "Cc", "Bcc" };
+static const char *const recipient_fields[] = {"To", "Cc", "Bcc"};
 
 struct syncer {
     const struct config *config;
@@ -30,7 +30,7 @@ struct syncer {
     void (*note)(void *ctx, const char *text);
     void *note_ctx;
     char *sent_mailboxes;
-    char *charsets[16];       /* fallback_charsets, NULL-terminated */
+    char *charsets[16]; /* fallback_charsets, NULL-terminated */
     /* of the message that make_row read last, raw */
     GString *recipients[G_N_ELEMENTS(recipient_fields)];
 };
@@ -49,7 +49,7 @@ static bool make_row(void *ctx, int fd, const char *name, struct header_row **re
                      struct error *err)
 {
     struct syncer *syncer = ctx;
-    struct message_options options = { .charsets = (const char *const *)syncer->charsets };
+    struct message_options options = {.charsets = (const char *const *)syncer->charsets};
     struct stat status;
     int64_t when;
 
@@ -158,11 +158,11 @@ void syncer_free(struct syncer *syncer)
 }
 
 bool syncer_run(struct syncer *syncer, struct db *db, const struct user *user,
-                const struct sync_options *options, struct sync_counts *counts,
-                bool *ret_skipped, struct error *err)
+                const struct sync_options *options, struct sync_counts *counts, bool *ret_skipped,
+                struct error *err)
 {
     struct sync_options own = *options;
-    struct sync_user store_user = { .id = user->id, .address = user->address };
+    struct sync_user store_user = {.id = user->id, .address = user->address};
     AUTO_FD home = -1;
 
     *ret_skipped = user->mbox;
@@ -187,17 +187,17 @@ static const struct {
     const char *name, *words;
     size_t offset;
 } fields[] = {
-    { "folders", "folders", offsetof(struct sync_counts, folders) },
-    { "unchanged_folders", "of them unchanged", offsetof(struct sync_counts, unchanged_folders) },
-    { "files", "files", offsetof(struct sync_counts, files) },
-    { "added", "added", offsetof(struct sync_counts, added) },
-    { "removed", "removed", offsetof(struct sync_counts, removed) },
-    { "moved", "moved", offsetof(struct sync_counts, moved) },
-    { "flagged", "with other flags", offsetof(struct sync_counts, flagged) },
-    { "rebuilt", "rebuilt", offsetof(struct sync_counts, rebuilt) },
-    { "carried", "carried into files", offsetof(struct sync_counts, carried) },
-    { "ignored", "ignored", offsetof(struct sync_counts, ignored) },
-    { "waiting", "left for next time", offsetof(struct sync_counts, waiting) },
+    {"folders", "folders", offsetof(struct sync_counts, folders)},
+    {"unchanged_folders", "of them unchanged", offsetof(struct sync_counts, unchanged_folders)},
+    {"files", "files", offsetof(struct sync_counts, files)},
+    {"added", "added", offsetof(struct sync_counts, added)},
+    {"removed", "removed", offsetof(struct sync_counts, removed)},
+    {"moved", "moved", offsetof(struct sync_counts, moved)},
+    {"flagged", "with other flags", offsetof(struct sync_counts, flagged)},
+    {"rebuilt", "rebuilt", offsetof(struct sync_counts, rebuilt)},
+    {"carried", "carried into files", offsetof(struct sync_counts, carried)},
+    {"ignored", "ignored", offsetof(struct sync_counts, ignored)},
+    {"waiting", "left for next time", offsetof(struct sync_counts, waiting)},
 };
 
 static int64_t *field_of(struct sync_counts *counts, size_t i)

@@ -31,20 +31,20 @@
 
 #define SETTLE_MS 20
 #define HOLD_MS 200
-#define TICK_MS 1000          /* SQLite is asked for changes of is_read, the index is filled */
-#define USERS_MS 30000        /* new accounts and homes are looked for */
-#define RESCAN_MS 600000      /* everything is looked at */
-#define RETRY_MS 1000         /* the database is away, an error with a user: first wait … */
-#define RETRY_MAX_MS 30000    /* … and longest */
+#define TICK_MS 1000       /* SQLite is asked for changes of is_read, the index is filled */
+#define USERS_MS 30000     /* new accounts and homes are looked for */
+#define RESCAN_MS 600000   /* everything is looked at */
+#define RETRY_MS 1000      /* the database is away, an error with a user: first wait … */
+#define RETRY_MAX_MS 30000 /* … and longest */
 #define MIN_AGE_S 2
-#define FILL_ROWS 2000        /* index entries in one go: a change must not wait behind them */
+#define FILL_ROWS 2000 /* index entries in one go: a change must not wait behind them */
 
 /* A user whose folders must be looked at. */
 struct dirty {
     bool all;
-    GHashTable *mailboxes;    /* set of names */
-    int64_t first, last;      /* events, ms */
-    int64_t not_before;       /* ms; after an error */
+    GHashTable *mailboxes; /* set of names */
+    int64_t first, last;   /* events, ms */
+    int64_t not_before;    /* ms; after an error */
 };
 
 struct watched_user {
@@ -52,7 +52,7 @@ struct watched_user {
     struct dirty dirty;
     bool is_dirty;
     bool is_watched;
-    int64_t revisit;          /* ms; a file was too young, or moved while we looked. 0: no */
+    int64_t revisit; /* ms; a file was too young, or moved while we looked. 0: no */
     int64_t retry_ms;
 };
 
@@ -63,7 +63,7 @@ struct watch {
     struct db *db, *listener; /* NULL: away. listener: PostgreSQL only */
     int64_t retry_ms, next_try;
     int64_t next_tick, next_users, next_rescan;
-    GHashTable *users;        /* id → watched_user */
+    GHashTable *users; /* id → watched_user */
     bool told_limit;
 };
 
@@ -117,7 +117,7 @@ static void mark_everybody(struct watch *watch)
 
 static void watch_home(struct watch *watch, struct watched_user *watched)
 {
-    struct error err = { 0 };
+    struct error err = {0};
     AUTO_FD home = user_open_home(watched->user, watch->config, false, &err);
 
     if (home < 0)
@@ -259,11 +259,10 @@ static bool take_changed_user(void *ctx, const struct db_row *row, struct error 
 static bool ask_for_changes(struct watch *watch, struct error *err)
 {
     return db_exec(watch->db,
-                   db_kind(watch->db) == DB_PGSQL
-                       ? "SELECT DISTINCT user_id FROM email_headers "
-                         "WHERE is_read IS DISTINCT FROM file_is_read"
-                       : "SELECT DISTINCT user_id FROM email_headers "
-                         "WHERE is_read IS NOT file_is_read",
+                   db_kind(watch->db) == DB_PGSQL ? "SELECT DISTINCT user_id FROM email_headers "
+                                                    "WHERE is_read IS DISTINCT FROM file_is_read"
+                                                  : "SELECT DISTINCT user_id FROM email_headers "
+                                                    "WHERE is_read IS NOT file_is_read",
                    NULL, 0, take_changed_user, watch, err);
 }
 
@@ -273,15 +272,15 @@ static void run_user(struct watch *watch, struct watched_user *watched)
 {
     g_autoptr(GHashTable) mailboxes = g_steal_pointer(&watched->dirty.mailboxes);
     g_autofree const char **names = NULL;
-    struct sync_options options = { .min_age_s = MIN_AGE_S };
-    struct sync_counts counts = { 0 };
-    struct error err = { 0 };
+    struct sync_options options = {.min_age_s = MIN_AGE_S};
+    struct sync_counts counts = {0};
+    struct error err = {0};
     bool skipped, all = watched->dirty.all;
 
     /* clean from here on: what changes while we look makes it dirty again */
     names = (const char **)g_hash_table_get_keys_as_array(mailboxes, NULL);
-    watched->dirty = (struct dirty){ .mailboxes = g_hash_table_new_full(g_str_hash, g_str_equal,
-                                                                        g_free, NULL) };
+    watched->dirty =
+        (struct dirty){.mailboxes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL)};
     watched->is_dirty = false;
     if (!all)
         options.only_mailboxes = names;
@@ -368,7 +367,7 @@ static bool run_clock(struct watch *watch, int64_t now, struct error *err)
 /* One round with the database there; *@next: when the clock wants us again. */
 static void round_with_database(struct watch *watch, int64_t *next)
 {
-    struct error err = { 0 };
+    struct error err = {0};
 
     if (!run_clock(watch, now_ms(), &err)) {
         drop_database(watch, &err);
@@ -382,9 +381,9 @@ static void round_with_database(struct watch *watch, int64_t *next)
 static bool wait_for_more(struct watch *watch, int signals, int64_t next)
 {
     struct pollfd polls[3] = {
-        { .fd = signals, .events = POLLIN },
-        { .fd = sync_events_fd(watch->events), .events = POLLIN },
-        { .fd = watch->listener ? db_socket(watch->listener) : -1, .events = POLLIN },
+        {.fd = signals, .events = POLLIN},
+        {.fd = sync_events_fd(watch->events), .events = POLLIN},
+        {.fd = watch->listener ? db_socket(watch->listener) : -1, .events = POLLIN},
     };
     int64_t wait = CLAMP(next - now_ms(), 0, 60000);
 
@@ -399,7 +398,7 @@ static bool loop(struct watch *watch, int signals, struct error *err)
         int64_t next;
 
         if (!watch->db && now_ms() >= watch->next_try) {
-            struct error away = { 0 };
+            struct error away = {0};
 
             if (!connect_database(watch, &away))
                 drop_database(watch, &away);
@@ -418,7 +417,7 @@ static bool loop(struct watch *watch, int signals, struct error *err)
 
 bool watch_run(const struct config *config, struct error *err)
 {
-    struct watch watch = { .config = config };
+    struct watch watch = {.config = config};
     AUTO_FD signals = -1;
     sigset_t set;
     bool done;

@@ -56,7 +56,7 @@ void contact_group_free(struct contact_group *group)
 
 char *contacts_text_from(const char *data, size_t length)
 {
-    static const char *const charsets[] = { "CP949", "ISO-8859-1" };
+    static const char *const charsets[] = {"CP949", "ISO-8859-1"};
     g_autofree char *copy = NULL;
 
     if (length >= 2 && ((memcmp(data, "\xff\xfe", 2) == 0) || (memcmp(data, "\xfe\xff", 2) == 0))) {
@@ -138,7 +138,7 @@ static char *fold_or_fail(const char *email, struct error *err)
 static bool id_of_address(struct db *db, int64_t user_id, const char *key, int64_t *ret_id,
                           struct error *err)
 {
-    struct db_value values[2] = { db_int(user_id), db_text(key) };
+    struct db_value values[2] = {db_int(user_id), db_text(key)};
     bool found;
     int64_t id = 0;
 
@@ -156,7 +156,7 @@ static bool id_of_address(struct db *db, int64_t user_id, const char *key, int64
 static bool id_of(struct db *db, int64_t user_id, const char *which, int64_t *ret_id,
                   struct error *err)
 {
-    struct db_value values[2] = { db_int(user_id) };
+    struct db_value values[2] = {db_int(user_id)};
     g_autofree char *key = NULL;
     char *end;
     gint64 number = g_ascii_strtoll(which, &end, 10);
@@ -233,16 +233,16 @@ static bool in_transaction(struct db *db, int64_t user_id, contacts_body *body, 
 struct addition {
     const char *name, *email, *source;
     const char *key;
-    bool rename;      /* over a name that is there */
+    bool rename; /* over a name that is there */
     bool used;
     int64_t when;
-    int64_t id;       /* answer */
-    bool added;       /* answer: it is new */
+    int64_t id; /* answer */
+    bool added; /* answer: it is new */
 };
 
 static bool adopt(struct db *db, int64_t id, const char *key, struct error *err)
 {
-    struct db_value values[2] = { db_text(key), db_int(id) };
+    struct db_value values[2] = {db_text(key), db_int(id)};
 
     return db_exec(db, "UPDATE contacts SET address_key = $1 WHERE id = $2 AND address_key IS NULL",
                    values, 2, NULL, NULL, err);
@@ -291,10 +291,9 @@ static bool add_body(struct db *db, int64_t user_id, void *ctx, struct error *er
     values[1] = db_text(addition->name);
     if (*addition->name &&
         !db_exec(db,
-                 addition->rename
-                     ? "UPDATE contacts SET contact_name = $2 WHERE id = $1"
-                     : "UPDATE contacts SET contact_name = $2 WHERE id = $1 AND "
-                       "(contact_name IS NULL OR contact_name = '')",
+                 addition->rename ? "UPDATE contacts SET contact_name = $2 WHERE id = $1"
+                                  : "UPDATE contacts SET contact_name = $2 WHERE id = $1 AND "
+                                    "(contact_name IS NULL OR contact_name = '')",
                  values, 2, NULL, NULL, err))
         return false;
     if (!addition->used)
@@ -326,7 +325,7 @@ static bool add_addition(struct db *db, int64_t user_id, struct addition *additi
 bool contacts_add(struct db *db, int64_t user_id, const char *name, const char *email,
                   const char *source, int64_t *ret_id, struct error *err)
 {
-    struct addition addition = { .name = name, .email = email, .source = source, .rename = true };
+    struct addition addition = {.name = name, .email = email, .source = source, .rename = true};
 
     if (!add_addition(db, user_id, &addition, err))
         return false;
@@ -338,8 +337,8 @@ bool contacts_add(struct db *db, int64_t user_id, const char *name, const char *
 bool contacts_note_use(struct db *db, int64_t user_id, const char *name, const char *email,
                        const char *source, int64_t when, struct error *err)
 {
-    struct addition addition = { .name = name, .email = email, .source = source, .used = true,
-                                 .when = when };
+    struct addition addition = {
+        .name = name, .email = email, .source = source, .used = true, .when = when};
 
     return add_addition(db, user_id, &addition, err);
 }
@@ -372,11 +371,10 @@ static bool edit_body(struct db *db, int64_t user_id, void *ctx, struct error *e
     /* key first: the trigger forgets it when only the address changes */
     values[1] = db_text(edit->email);
     values[2] = db_text(edit->key);
-    return db_exec(db, "UPDATE contacts SET contact_email = $2 WHERE id = $1", values, 2, NULL, NULL,
-                   err) &&
-           (values[1] = values[2],
-            db_exec(db, "UPDATE contacts SET address_key = $2 WHERE id = $1", values, 2, NULL, NULL,
-                    err));
+    return db_exec(db, "UPDATE contacts SET contact_email = $2 WHERE id = $1", values, 2, NULL,
+                   NULL, err) &&
+           (values[1] = values[2], db_exec(db, "UPDATE contacts SET address_key = $2 WHERE id = $1",
+                                           values, 2, NULL, NULL, err));
 }
 
 bool contacts_edit(struct db *db, int64_t user_id, const char *which, const char *name,
@@ -385,7 +383,7 @@ bool contacts_edit(struct db *db, int64_t user_id, const char *which, const char
     g_autofree char *key = email ? fold_or_fail(email, err) : NULL;
     g_autofree char *cut_name = name ? cut_for_column(name) : NULL;
     g_autofree char *cut_email = email ? cut_for_column(email) : NULL;
-    struct edit edit = { which, cut_name, cut_email, key };
+    struct edit edit = {which, cut_name, cut_email, key};
 
     if (email && !key)
         return false;
@@ -395,7 +393,7 @@ bool contacts_edit(struct db *db, int64_t user_id, const char *which, const char
 /* Groups without a member are no groups. */
 static bool drop_empty_groups(struct db *db, int64_t user_id, struct error *err)
 {
-    struct db_value values[1] = { db_int(user_id) };
+    struct db_value values[1] = {db_int(user_id)};
 
     return db_exec(db,
                    "DELETE FROM contact_groups WHERE user_id = $1 AND NOT EXISTS "
@@ -436,7 +434,7 @@ struct membership {
 static bool id_of_group(struct db *db, int64_t user_id, const char *group, int64_t *ret_id,
                         struct error *err)
 {
-    struct db_value values[2] = { db_int(user_id), db_text(group) };
+    struct db_value values[2] = {db_int(user_id), db_text(group)};
     bool found;
     int64_t id = 0;
 
@@ -452,18 +450,17 @@ static bool id_of_group(struct db *db, int64_t user_id, const char *group, int64
 static bool group_add_body(struct db *db, int64_t user_id, void *ctx, struct error *err)
 {
     const struct membership *membership = ctx;
-    struct db_value values[3] = { db_int(user_id), db_text(membership->group) };
+    struct db_value values[3] = {db_int(user_id), db_text(membership->group)};
     int64_t contact, group;
 
     if (!id_of(db, user_id, membership->which, &contact, err) ||
         !id_of_group(db, user_id, membership->group, &group, err))
         return false;
-    if (group == 0 &&
-        (!db_exec(db,
-                  "INSERT INTO contact_groups (user_id, group_name) VALUES ($1, $2) "
-                  "ON CONFLICT (user_id, group_name) DO NOTHING",
-                  values, 2, NULL, NULL, err) ||
-         !id_of_group(db, user_id, membership->group, &group, err)))
+    if (group == 0 && (!db_exec(db,
+                                "INSERT INTO contact_groups (user_id, group_name) VALUES ($1, $2) "
+                                "ON CONFLICT (user_id, group_name) DO NOTHING",
+                                values, 2, NULL, NULL, err) ||
+                       !id_of_group(db, user_id, membership->group, &group, err)))
         return false;
     values[1] = db_int(group);
     values[2] = db_int(contact);
@@ -477,7 +474,7 @@ bool contacts_group_add(struct db *db, int64_t user_id, const char *group, const
                         struct error *err)
 {
     g_autofree char *name = cut_for_column(group);
-    struct membership membership = { name, which };
+    struct membership membership = {name, which};
 
     if (!*name) {
         error_set(err, ERROR_USAGE, "a group needs a name");
@@ -489,7 +486,7 @@ bool contacts_group_add(struct db *db, int64_t user_id, const char *group, const
 static bool group_remove_body(struct db *db, int64_t user_id, void *ctx, struct error *err)
 {
     const struct membership *membership = ctx;
-    struct db_value values[3] = { db_int(user_id) };
+    struct db_value values[3] = {db_int(user_id)};
     int64_t contact, group;
 
     if (!id_of(db, user_id, membership->which, &contact, err) ||
@@ -513,7 +510,7 @@ static bool group_remove_body(struct db *db, int64_t user_id, void *ctx, struct 
 bool contacts_group_remove(struct db *db, int64_t user_id, const char *group, const char *which,
                            struct error *err)
 {
-    struct membership membership = { group, which };
+    struct membership membership = {group, which};
 
     return in_transaction(db, user_id, group_remove_body, &membership, err);
 }
@@ -529,10 +526,9 @@ static bool take_group(void *ctx, const struct db_row *row, struct error *err)
     return true;
 }
 
-bool contacts_group_list(struct db *db, int64_t user_id, GPtrArray **ret_groups,
-                         struct error *err)
+bool contacts_group_list(struct db *db, int64_t user_id, GPtrArray **ret_groups, struct error *err)
 {
-    struct db_value values[1] = { db_int(user_id) };
+    struct db_value values[1] = {db_int(user_id)};
     g_autoptr(GPtrArray) groups =
         g_ptr_array_new_with_free_func((GDestroyNotify)contact_group_free);
 
@@ -590,10 +586,10 @@ static bool take_membership(void *ctx, const struct db_row *row, struct error *e
 
 static bool load_all(struct db *db, int64_t user_id, GPtrArray **ret_contacts, struct error *err)
 {
-    struct db_value values[1] = { db_int(user_id) };
+    struct db_value values[1] = {db_int(user_id)};
     g_autoptr(GPtrArray) contacts = contacts_array_new();
     g_autoptr(GHashTable) by_id = g_hash_table_new(g_int64_hash, g_int64_equal);
-    struct loading loading = { contacts, by_id };
+    struct loading loading = {contacts, by_id};
 
     if (!db_exec(db,
                  "SELECT id, contact_name, contact_email, use_count, last_used, source "
@@ -719,15 +715,14 @@ static bool split_words(const char *text, GArray **ret_words, struct error *err)
     g_auto(GStrv) parts = NULL;
 
     if (strlen(text) > WORDS_MAX || !g_utf8_validate(text, -1, NULL)) {
-        error_set(err, ERROR_USAGE, "the words are longer than %d bytes or not UTF-8",
-                  WORDS_MAX);
+        error_set(err, ERROR_USAGE, "the words are longer than %d bytes or not UTF-8", WORDS_MAX);
         return false;
     }
     words = g_array_new(FALSE, TRUE, sizeof(struct word));
     g_array_set_clear_func(words, word_clear);
     parts = g_strsplit_set(text, " \t\r\n", -1);
     for (char **part = parts; *part; part++) {
-        struct word word = { NULL };
+        struct word word = {NULL};
 
         if (!**part)
             continue;
@@ -767,8 +762,7 @@ struct importing {
 static bool import_one(struct db *db, int64_t user_id, const struct contact *contact,
                        struct contacts_import *counts, struct error *err)
 {
-    struct addition addition = { .name = contact->name, .email = contact->email,
-                                 .source = "import" };
+    struct addition addition = {.name = contact->name, .email = contact->email, .source = "import"};
 
     if (!add_addition(db, user_id, &addition, err)) {
         if (err->kind != ERROR_USAGE)
@@ -800,11 +794,10 @@ static bool import_body(struct db *db, int64_t user_id, void *ctx, struct error 
     return true;
 }
 
-bool contacts_import(struct db *db, int64_t user_id, enum contacts_format format,
-                     const char *data, size_t length, struct contacts_import *ret_counts,
-                     struct error *err)
+bool contacts_import(struct db *db, int64_t user_id, enum contacts_format format, const char *data,
+                     size_t length, struct contacts_import *ret_counts, struct error *err)
 {
-    struct importing importing = { NULL };
+    struct importing importing = {NULL};
     bool done;
 
     importing.contacts = format == CONTACTS_CSV
@@ -824,8 +817,8 @@ bool contacts_export(struct db *db, int64_t user_id, enum contacts_format format
 
     if (!contacts_list(db, user_id, 0, &contacts, err))
         return false;
-    *ret_text = format == CONTACTS_CSV ? contacts_format_csv(contacts)
-                                       : contacts_format_vcard(contacts,
-                                                               format == CONTACTS_VCARD3 ? 3 : 4);
+    *ret_text = format == CONTACTS_CSV
+                    ? contacts_format_csv(contacts)
+                    : contacts_format_vcard(contacts, format == CONTACTS_VCARD3 ? 3 : 4);
     return true;
 }

@@ -14,38 +14,38 @@ static const struct {
     const char *heading; /* lower case */
     enum column column;
 } headings[] = {
-    { "name", COLUMN_NAME },
-    { "display name", COLUMN_NAME },        /* Thunderbird */
-    { "full name", COLUMN_NAME },
-    { "file as", COLUMN_OTHER },
-    { "contact_name", COLUMN_NAME },
-    { "이름", COLUMN_NAME },
-    { "표시 이름", COLUMN_NAME },
-    { "表示名", COLUMN_NAME },
-    { "first name", COLUMN_GIVEN },
-    { "given name", COLUMN_GIVEN },
-    { "last name", COLUMN_FAMILY },
-    { "family name", COLUMN_FAMILY },
-    { "성", COLUMN_FAMILY },
-    { "email", COLUMN_EMAIL },
-    { "e-mail", COLUMN_EMAIL },
-    { "contact_email", COLUMN_EMAIL },
-    { "email address", COLUMN_EMAIL },
-    { "e-mail address", COLUMN_EMAIL },     /* Outlook */
-    { "e-mail 2 address", COLUMN_EMAIL },
-    { "e-mail 3 address", COLUMN_EMAIL },
-    { "primary email", COLUMN_EMAIL },      /* Thunderbird */
-    { "secondary email", COLUMN_EMAIL },
-    { "e-mail 1 - value", COLUMN_EMAIL },   /* Google */
-    { "e-mail 2 - value", COLUMN_EMAIL },
-    { "전자 메일 주소", COLUMN_EMAIL },
-    { "이메일", COLUMN_EMAIL },
-    { "이메일 주소", COLUMN_EMAIL },
-    { "メールアドレス", COLUMN_EMAIL },
-    { "groups", COLUMN_GROUPS },
-    { "categories", COLUMN_GROUPS },
-    { "group membership", COLUMN_GROUPS },
-    { "labels", COLUMN_GROUPS },
+    {"name", COLUMN_NAME},
+    {"display name", COLUMN_NAME}, /* Thunderbird */
+    {"full name", COLUMN_NAME},
+    {"file as", COLUMN_OTHER},
+    {"contact_name", COLUMN_NAME},
+    {"이름", COLUMN_NAME},
+    {"표시 이름", COLUMN_NAME},
+    {"表示名", COLUMN_NAME},
+    {"first name", COLUMN_GIVEN},
+    {"given name", COLUMN_GIVEN},
+    {"last name", COLUMN_FAMILY},
+    {"family name", COLUMN_FAMILY},
+    {"성", COLUMN_FAMILY},
+    {"email", COLUMN_EMAIL},
+    {"e-mail", COLUMN_EMAIL},
+    {"contact_email", COLUMN_EMAIL},
+    {"email address", COLUMN_EMAIL},
+    {"e-mail address", COLUMN_EMAIL}, /* Outlook */
+    {"e-mail 2 address", COLUMN_EMAIL},
+    {"e-mail 3 address", COLUMN_EMAIL},
+    {"primary email", COLUMN_EMAIL}, /* Thunderbird */
+    {"secondary email", COLUMN_EMAIL},
+    {"e-mail 1 - value", COLUMN_EMAIL}, /* Google */
+    {"e-mail 2 - value", COLUMN_EMAIL},
+    {"전자 메일 주소", COLUMN_EMAIL},
+    {"이메일", COLUMN_EMAIL},
+    {"이메일 주소", COLUMN_EMAIL},
+    {"メールアドレス", COLUMN_EMAIL},
+    {"groups", COLUMN_GROUPS},
+    {"categories", COLUMN_GROUPS},
+    {"group membership", COLUMN_GROUPS},
+    {"labels", COLUMN_GROUPS},
 };
 
 static enum column column_of(const char *cell)
@@ -138,11 +138,20 @@ static void read_record(const GPtrArray *cells, const enum column *columns, size
         if (!*cell)
             continue;
         switch (columns[i]) {
-        case COLUMN_NAME: name = cell; break;
-        case COLUMN_GIVEN: given = cell; break;
-        case COLUMN_FAMILY: family = cell; break;
-        case COLUMN_GROUPS: groups = cell; break;
-        default: break;
+        case COLUMN_NAME:
+            name = cell;
+            break;
+        case COLUMN_GIVEN:
+            given = cell;
+            break;
+        case COLUMN_FAMILY:
+            family = cell;
+            break;
+        case COLUMN_GROUPS:
+            groups = cell;
+            break;
+        default:
+            break;
         }
     }
     if (!*name && (*given || *family)) {

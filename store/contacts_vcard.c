@@ -10,9 +10,9 @@
 
 /* One content line: "group.NAME;PARAM=x:value", unfolded. */
 struct line {
-    char *name;      /* upper case, without group */
+    char *name;       /* upper case, without group */
     char *parameters; /* upper case, with leading ';' */
-    char *value;     /* raw */
+    char *value;      /* raw */
 };
 
 static void line_clear(struct line *line)
@@ -20,7 +20,7 @@ static void line_clear(struct line *line)
     g_free(line->name);
     g_free(line->parameters);
     g_free(line->value);
-    *line = (struct line){ NULL };
+    *line = (struct line){NULL};
 }
 
 /* Takes the next unfolded line from *@text; false at the end. RFC 6350 3.2: CRLF and one blank
@@ -223,15 +223,15 @@ static void card_finish(struct card *card, GPtrArray *contacts, int64_t *skipped
 GPtrArray *contacts_parse_vcard(const char *data, size_t length, int64_t *ret_skipped)
 {
     GPtrArray *contacts = contacts_array_new();
-    struct card card = { .emails = g_ptr_array_new_with_free_func(g_free),
-                         .groups = g_ptr_array_new_with_free_func(g_free) };
+    struct card card = {.emails = g_ptr_array_new_with_free_func(g_free),
+                        .groups = g_ptr_array_new_with_free_func(g_free)};
     g_autofree char *valid = contacts_text_from(data, length);
     g_autoptr(GString) text = g_string_new(NULL);
     const char *at = valid, *end = valid + strlen(valid);
     int64_t skipped = 0;
 
     while (next_line(&at, end, text)) {
-        struct line line = { NULL };
+        struct line line = {NULL};
 
         if (!split_line(text->str, &line))
             continue;

@@ -36,7 +36,7 @@ bool scan_split_name(const char *file_name, char **ret_base, char **ret_letters)
 {
     const char *info = strstr(file_name, ":2,");
     size_t length = info ? (size_t)(info - file_name) : strlen(file_name);
-    bool seen[256] = { false };
+    bool seen[256] = {false};
     GString *letters;
 
     if (*file_name == '.' || length == 0 || !text_is_printable(file_name) ||
@@ -71,8 +71,7 @@ static DIR *open_stream(int home, const char *path, struct error *err)
 }
 
 /* The next entry; NULL at the end and on an error (*ret_failed). */
-static struct dirent *next_entry(DIR *stream, const char *path, bool *ret_failed,
-                                 struct error *err)
+static struct dirent *next_entry(DIR *stream, const char *path, bool *ret_failed, struct error *err)
 {
     struct dirent *entry;
 
@@ -211,7 +210,7 @@ static bool scan_directory(int home, const char *dir, bool is_new, scan_found *f
         return false;
     }
     while (!failed && (entry = next_entry(stream, path, &failed, err))) {
-        struct scan_file file = { .entry = entry->d_name, .is_new = is_new };
+        struct scan_file file = {.entry = entry->d_name, .is_new = is_new};
 
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
@@ -247,7 +246,7 @@ bool scan_keywords_read(int home, const char *dir, struct scan_keywords *ret_key
                         struct error *err)
 {
     g_autofree char *path = g_strdup_printf("%s/dovecot-keywords", dir);
-    struct scan_keywords keywords = { { NULL } };
+    struct scan_keywords keywords = {{NULL}};
     AUTO_FD fd = path_open_file(home, path, err);
     AUTO_FREE char *text = NULL;
     g_auto(GStrv) lines = NULL;
@@ -290,8 +289,8 @@ static const struct {
     char letter;
     const char *name;
 } system_flags[] = {
-    { 'R', "\\Answered" }, { 'T', "\\Deleted" }, { 'D', "\\Draft" }, { 'F', "\\Flagged" },
-    { 'P', "$Forwarded" },
+    {'R', "\\Answered"}, {'T', "\\Deleted"},  {'D', "\\Draft"},
+    {'F', "\\Flagged"},  {'P', "$Forwarded"},
 };
 
 char *scan_flags_describe(const char *letters, const struct scan_keywords *keywords)

@@ -4,9 +4,9 @@
  * A page is found in up to three steps. First the newest HEAD_ROWS rows of the user (or of the
  * mailbox, or of the days, that the query names) are compared one by one: a common word fills its
  * page there, and no index can be faster. How many were found there tells how common the query is:
- * where LONG_HEAD_ROWS fill the page by that measure, they are compared next. What is rarer than that the
- * token index answers, with few candidates. So the cost does not depend on the database's guess
- * how common a word is.
+ * where LONG_HEAD_ROWS fill the page by that measure, they are compared next. What is rarer than
+ * that the token index answers, with few candidates. So the cost does not depend on the database's
+ * guess how common a word is.
  */
 #include "store/search.h"
 
@@ -32,8 +32,8 @@ struct statement {
     enum db_kind kind;
     int64_t user_id;
     GString *sql;
-    GArray *values;        /* of struct db_value */
-    GPtrArray *strings;    /* what values borrow */
+    GArray *values;     /* of struct db_value */
+    GPtrArray *strings; /* what values borrow */
 };
 
 static void statement_init(struct statement *statement, enum db_kind kind, int64_t user_id)
@@ -103,20 +103,20 @@ static const char *const pgsql_fields[] = {
                    "h.recipient), chr(31), 2)",
 };
 
-#define SQLITE_DOCUMENT                                                                            \
-    "coalesce(h.search_document, lower(coalesce(h.subject, '') || char(28) || "                     \
+#define SQLITE_DOCUMENT \
+    "coalesce(h.search_document, lower(coalesce(h.subject, '') || char(28) || " \
     "coalesce(h.sender, '') || char(29) || coalesce(h.recipient, '') || char(30) || char(31)))"
 
 /* SQLite has no split_part: between two separators. */
-#define SQLITE_BETWEEN(from, to)                                                                   \
-    "substr(" SQLITE_DOCUMENT ", instr(" SQLITE_DOCUMENT ", char(" from ")) + 1, "                  \
+#define SQLITE_BETWEEN(from, to) \
+    "substr(" SQLITE_DOCUMENT ", instr(" SQLITE_DOCUMENT ", char(" from ")) + 1, " \
     "instr(" SQLITE_DOCUMENT ", char(" to ")) - instr(" SQLITE_DOCUMENT ", char(" from ")) - 1)"
 
 static const char *const sqlite_fields[] = {
     [QUERY_TEXT] = SQLITE_DOCUMENT,
-    [QUERY_SUBJECT] = "CASE instr(" SQLITE_DOCUMENT ", char(28)) WHEN 0 THEN " SQLITE_DOCUMENT
-                      " ELSE substr(" SQLITE_DOCUMENT ", 1, instr(" SQLITE_DOCUMENT
-                      ", char(28)) - 1) END",
+    [QUERY_SUBJECT] =
+        "CASE instr(" SQLITE_DOCUMENT ", char(28)) WHEN 0 THEN " SQLITE_DOCUMENT
+        " ELSE substr(" SQLITE_DOCUMENT ", 1, instr(" SQLITE_DOCUMENT ", char(28)) - 1) END",
     [QUERY_FROM] = SQLITE_BETWEEN("28", "29"),
     [QUERY_TO] = SQLITE_BETWEEN("29", "30"),
     [QUERY_CC] = SQLITE_BETWEEN("30", "31"),
@@ -143,7 +143,7 @@ static void add_contains(struct statement *statement, enum query_type field, con
  * INBOX's does not (RFC 3501 5.1). A name that cannot be a mailbox finds nothing. */
 static void add_mailbox(struct statement *statement, const char *name)
 {
-    struct error ignored = { 0 };
+    struct error ignored = {0};
     char *canonical;
 
     if (!mailbox_name_canonical(name, &canonical, &ignored)) {
@@ -221,13 +221,27 @@ static void add_condition(struct statement *statement, const struct query *query
         add(statement, "h.size < ");
         add_int(statement, query->number);
         return;
-    case QUERY_ATTACHMENT: add(statement, "h.has_attachment"); return;
-    case QUERY_UNREAD: add(statement, "NOT h.is_read"); return;
-    case QUERY_READ: add(statement, "h.is_read"); return;
-    case QUERY_FLAGGED: add_flag(statement, "Flagged"); return;
-    case QUERY_ANSWERED: add_flag(statement, "Answered"); return;
-    case QUERY_DRAFT: add_flag(statement, "Draft"); return;
-    case QUERY_DELETED: add_flag(statement, "Deleted"); return;
+    case QUERY_ATTACHMENT:
+        add(statement, "h.has_attachment");
+        return;
+    case QUERY_UNREAD:
+        add(statement, "NOT h.is_read");
+        return;
+    case QUERY_READ:
+        add(statement, "h.is_read");
+        return;
+    case QUERY_FLAGGED:
+        add_flag(statement, "Flagged");
+        return;
+    case QUERY_ANSWERED:
+        add_flag(statement, "Answered");
+        return;
+    case QUERY_DRAFT:
+        add_flag(statement, "Draft");
+        return;
+    case QUERY_DELETED:
+        add_flag(statement, "Deleted");
+        return;
     }
 }
 
@@ -241,11 +255,11 @@ struct tokens {
 
 static struct tokens tokens_of(const struct query *query, int64_t user_id)
 {
-    struct tokens tokens = { search_query_tokens_new(user_id, query->text, TOKENS_PER_TEXT), false };
+    struct tokens tokens = {search_query_tokens_new(user_id, query->text, TOKENS_PER_TEXT), false};
 
     if (tokens.list->len == 0) {
         g_ptr_array_unref(tokens.list);
-        tokens = (struct tokens){ search_query_choices_new(user_id, query->text), true };
+        tokens = (struct tokens){search_query_choices_new(user_id, query->text), true};
     }
     return tokens;
 }
@@ -516,8 +530,10 @@ static bool run_head(struct db *db, int64_t user_id, const struct query *query,
     add_walk(&statement, query, key);
     add(&statement, " AND h.date >= coalesce((SELECT h.date");
     add_walk(&statement, query, key);
-    g_string_append_printf(statement.sql, " ORDER BY h.date DESC, h.id DESC LIMIT 1 OFFSET %d), "
-                           "'0001-01-01 00:00:00') AND ", rows);
+    g_string_append_printf(statement.sql,
+                           " ORDER BY h.date DESC, h.id DESC LIMIT 1 OFFSET %d), "
+                           "'0001-01-01 00:00:00') AND ",
+                           rows);
     add_condition(&statement, query);
     g_string_append_printf(statement.sql, " ORDER BY h.date DESC, h.id DESC LIMIT %d", limit);
     done = statement_run(&statement, db, hits, err);
@@ -525,7 +541,8 @@ static bool run_head(struct db *db, int64_t user_id, const struct query *query,
     return done;
 }
 
-/* The rows that fulfil @query, newest first. Where the token index helps, SQLite must start from it:
+/* The rows that fulfil @query, newest first. Where the token index helps, SQLite must start from
+ * it:
  * "+" keeps it from walking all of the user's rows in the order of their dates instead (measured:
  * 60 ms against 1 ms at a million rows). */
 static void add_select(struct statement *statement, const struct query *query, bool use_index,
@@ -596,7 +613,7 @@ static void add_score(struct statement *statement, const struct query *query)
     static const struct {
         enum query_type field;
         int weight;
-    } weights[] = { { QUERY_SUBJECT, 8 }, { QUERY_FROM, 4 }, { QUERY_TEXT, 1 } };
+    } weights[] = {{QUERY_SUBJECT, 8}, {QUERY_FROM, 4}, {QUERY_TEXT, 1}};
 
     if (query->type == QUERY_AND || query->type == QUERY_OR) {
         for (size_t i = 0; i < query->n_children; i++)
@@ -616,8 +633,7 @@ static void add_score(struct statement *statement, const struct query *query)
 }
 
 static bool run_relevance(struct db *db, int64_t user_id, const struct query *query,
-                          const struct page_key *key, int limit, GPtrArray *hits,
-                          struct error *err)
+                          const struct page_key *key, int limit, GPtrArray *hits, struct error *err)
 {
     struct statement statement;
     struct db_value user = db_int(user_id);
@@ -646,8 +662,8 @@ static bool run_relevance(struct db *db, int64_t user_id, const struct query *qu
         add_int(&statement, key->id);
         add(&statement, ")");
     }
-    g_string_append_printf(statement.sql,
-                           " ORDER BY h.score DESC, h.date DESC, h.id DESC LIMIT %d", limit);
+    g_string_append_printf(statement.sql, " ORDER BY h.score DESC, h.date DESC, h.id DESC LIMIT %d",
+                           limit);
     done = statement_run(&statement, db, hits, err);
     statement_clear(&statement);
     return done;
@@ -660,7 +676,7 @@ bool search_run(struct db *db, int64_t user_id, const struct query *query,
                 struct error *err)
 {
     g_autoptr(GPtrArray) hits = g_ptr_array_new_with_free_func(search_hit_free);
-    struct page_key key = { 0 };
+    struct page_key key = {0};
     const struct page_key *after = NULL;
     struct search_page *page;
     bool done;

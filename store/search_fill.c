@@ -16,7 +16,7 @@
 
 struct waiting_row {
     int64_t user_id, id;
-    char *document;      /* NULL: the row has none */
+    char *document; /* NULL: the row has none */
     char *subject, *sender, *recipient;
     bool exists;
 };
@@ -84,7 +84,7 @@ static bool queue_tokens(struct db *db, const struct waiting_row *waiting, struc
 {
     enum db_kind kind = db_kind(db);
     g_autofree char *tokens = tokens_text(kind, waiting->user_id, waiting->document);
-    struct db_value values[3] = { db_int(waiting->id), db_text(tokens), db_int(waiting->user_id) };
+    struct db_value values[3] = {db_int(waiting->id), db_text(tokens), db_int(waiting->user_id)};
 
     if (kind == DB_SQLITE)
         return db_queue(db, "INSERT INTO email_search (rowid, tokens) VALUES ($1, $2)", values, 2,
@@ -97,13 +97,13 @@ static bool queue_tokens(struct db *db, const struct waiting_row *waiting, struc
 
 static bool queue_row(struct db *db, struct waiting_row *waiting, struct error *err)
 {
-    struct db_value values[2] = { db_int(waiting->user_id), db_int(waiting->id) };
+    struct db_value values[2] = {db_int(waiting->user_id), db_int(waiting->id)};
 
     /* before the entry goes, because the document's trigger puts it back */
     if (waiting->exists && !waiting->document && !give_document(db, waiting, err))
         return false;
-    return db_queue(db, "DELETE FROM email_search_pending WHERE user_id = $1 AND id = $2", values, 2,
-                    NULL, NULL, err) &&
+    return db_queue(db, "DELETE FROM email_search_pending WHERE user_id = $1 AND id = $2", values,
+                    2, NULL, NULL, err) &&
            (!waiting->exists || queue_tokens(db, waiting, err));
 }
 
@@ -119,7 +119,7 @@ static bool remove_gone(struct db *db, struct error *err)
     for (guint i = 0; i < gone->len; i++) {
         const struct waiting_row *row = gone->pdata[i];
         g_autofree char *tokens = tokens_text(DB_SQLITE, row->user_id, row->document);
-        struct db_value values[2] = { db_int(row->id), db_text(tokens) };
+        struct db_value values[2] = {db_int(row->id), db_text(tokens)};
 
         if (!db_queue(db,
                       "INSERT INTO email_search (email_search, rowid, tokens) "
@@ -137,10 +137,10 @@ static const char sqlite_take[] =
     "FROM (SELECT user_id, id FROM email_search_pending ORDER BY user_id, id LIMIT $1) p "
     "LEFT JOIN email_headers h ON h.id = p.id AND h.user_id = p.user_id";
 
-/* PostgreSQL takes the batch out of the list first and reads the rows by a second statement. Whoever
- * changes a row holds its waiting entry locked (the trigger's ON CONFLICT DO UPDATE): we pass over it
- * (and over what another filler has). What was committed before we got the lock, the second
- * statement's newer snapshot sees. */
+/* PostgreSQL takes the batch out of the list first and reads the rows by a second statement.
+ * Whoever changes a row holds its waiting entry locked (the trigger's ON CONFLICT DO UPDATE): we
+ * pass over it (and over what another filler has). What was committed before we got the lock, the
+ * second statement's newer snapshot sees. */
 static const char pgsql_take[] =
     "DELETE FROM email_search_pending WHERE (user_id, id) IN ("
     "SELECT user_id, id FROM email_search_pending ORDER BY user_id, id LIMIT $1 "
@@ -180,7 +180,7 @@ static bool take_batch(struct db *db, int64_t limit, GPtrArray *rows, int64_t *r
         *ret_taken = rows->len;
         return true;
     }
-    list = (struct id_list){ .literal = g_string_new("{") };
+    list = (struct id_list){.literal = g_string_new("{")};
     done = db_exec(db, pgsql_take, &count, 1, take_id, &list, err);
     if (done && list.count > 0) {
         g_string_append_c(list.literal, '}');
@@ -214,8 +214,8 @@ failed:
     return false;
 }
 
-/* PostgreSQL's GIN index collects what is new in a list that every search reads through: into the tree
- * with it. Only its owner may; where we are not, autovacuum does it. */
+/* PostgreSQL's GIN index collects what is new in a list that every search reads through: into the
+ * tree with it. Only its owner may; where we are not, autovacuum does it. */
 static bool settle_index(struct db *db, struct error *err)
 {
     if (db_kind(db) != DB_PGSQL)

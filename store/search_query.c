@@ -13,42 +13,57 @@ static const struct {
     enum key_kind kind;
     enum query_type type;
 } keys[] = {
-    { "from", KEY_TEXT, QUERY_FROM },         { "to", KEY_TEXT, QUERY_TO },
-    { "cc", KEY_TEXT, QUERY_CC },             { "subject", KEY_TEXT, QUERY_SUBJECT },
-    { "list", KEY_TEXT, QUERY_LIST },         { "in", KEY_MAILBOX, QUERY_IN },
-    { "before", KEY_DATE, QUERY_BEFORE },     { "after", KEY_DATE, QUERY_AFTER },
-    { "since", KEY_DATE, QUERY_AFTER },       { "on", KEY_DATE, QUERY_AND },
-    { "larger", KEY_SIZE, QUERY_LARGER },     { "smaller", KEY_SIZE, QUERY_SMALLER },
-    { "has", KEY_HAS, QUERY_ATTACHMENT },     { "is", KEY_IS, QUERY_UNREAD },
+    {"from", KEY_TEXT, QUERY_FROM},     {"to", KEY_TEXT, QUERY_TO},
+    {"cc", KEY_TEXT, QUERY_CC},         {"subject", KEY_TEXT, QUERY_SUBJECT},
+    {"list", KEY_TEXT, QUERY_LIST},     {"in", KEY_MAILBOX, QUERY_IN},
+    {"before", KEY_DATE, QUERY_BEFORE}, {"after", KEY_DATE, QUERY_AFTER},
+    {"since", KEY_DATE, QUERY_AFTER},   {"on", KEY_DATE, QUERY_AND},
+    {"larger", KEY_SIZE, QUERY_LARGER}, {"smaller", KEY_SIZE, QUERY_SMALLER},
+    {"has", KEY_HAS, QUERY_ATTACHMENT}, {"is", KEY_IS, QUERY_UNREAD},
 };
 
 static const struct {
     const char *key, *name;
     enum query_type type;
 } states[] = {
-    { "has", "attachment", QUERY_ATTACHMENT }, { "is", "unread", QUERY_UNREAD },
-    { "is", "unseen", QUERY_UNREAD },          { "is", "read", QUERY_READ },
-    { "is", "seen", QUERY_READ },              { "is", "flagged", QUERY_FLAGGED },
-    { "is", "starred", QUERY_FLAGGED },        { "is", "answered", QUERY_ANSWERED },
-    { "is", "draft", QUERY_DRAFT },            { "is", "deleted", QUERY_DELETED },
+    {"has", "attachment", QUERY_ATTACHMENT},
+    {"is", "unread", QUERY_UNREAD},
+    {"is", "unseen", QUERY_UNREAD},
+    {"is", "read", QUERY_READ},
+    {"is", "seen", QUERY_READ},
+    {"is", "flagged", QUERY_FLAGGED},
+    {"is", "starred", QUERY_FLAGGED},
+    {"is", "answered", QUERY_ANSWERED},
+    {"is", "draft", QUERY_DRAFT},
+    {"is", "deleted", QUERY_DELETED},
 };
 
 static const char *const type_names[] = {
-    [QUERY_AND] = "and",           [QUERY_OR] = "or",
-    [QUERY_NOT] = "not",           [QUERY_TEXT] = "text",
-    [QUERY_FROM] = "from",         [QUERY_TO] = "to",
-    [QUERY_CC] = "cc",             [QUERY_SUBJECT] = "subject",
-    [QUERY_LIST] = "list",         [QUERY_IN] = "in",
-    [QUERY_BEFORE] = "before",     [QUERY_AFTER] = "after",
-    [QUERY_LARGER] = "larger",     [QUERY_SMALLER] = "smaller",
-    [QUERY_ATTACHMENT] = "attachment", [QUERY_UNREAD] = "unread",
-    [QUERY_READ] = "read",         [QUERY_FLAGGED] = "flagged",
-    [QUERY_ANSWERED] = "answered", [QUERY_DRAFT] = "draft",
+    [QUERY_AND] = "and",
+    [QUERY_OR] = "or",
+    [QUERY_NOT] = "not",
+    [QUERY_TEXT] = "text",
+    [QUERY_FROM] = "from",
+    [QUERY_TO] = "to",
+    [QUERY_CC] = "cc",
+    [QUERY_SUBJECT] = "subject",
+    [QUERY_LIST] = "list",
+    [QUERY_IN] = "in",
+    [QUERY_BEFORE] = "before",
+    [QUERY_AFTER] = "after",
+    [QUERY_LARGER] = "larger",
+    [QUERY_SMALLER] = "smaller",
+    [QUERY_ATTACHMENT] = "attachment",
+    [QUERY_UNREAD] = "unread",
+    [QUERY_READ] = "read",
+    [QUERY_FLAGGED] = "flagged",
+    [QUERY_ANSWERED] = "answered",
+    [QUERY_DRAFT] = "draft",
     [QUERY_DELETED] = "deleted",
 };
 
 struct parser {
-    const char *text;  /* the whole, for positions */
+    const char *text; /* the whole, for positions */
     const char *at;
     int64_t now;
     int utc_offset;
@@ -99,8 +114,8 @@ static long position_of(const struct parser *parser, const char *at)
 
 static void fail(const struct parser *parser, const char *at, const char *what)
 {
-    error_set(parser->err, ERROR_USAGE, "at character %ld of the query: %s", position_of(parser, at),
-              what);
+    error_set(parser->err, ERROR_USAGE, "at character %ld of the query: %s",
+              position_of(parser, at), what);
 }
 
 static void skip_spaces(struct parser *parser)
@@ -209,11 +224,20 @@ static bool parse_ago(const struct parser *parser, const char *text, int64_t *re
     count = -atoi(text);
     now = g_date_time_new_from_unix_utc(midnight(parser, parser->now));
     switch (text[length - 1]) {
-    case 'd': then = g_date_time_add_days(now, count); break;
-    case 'w': then = g_date_time_add_weeks(now, count); break;
-    case 'm': then = g_date_time_add_months(now, count); break;
-    case 'y': then = g_date_time_add_years(now, count); break;
-    default: return false;
+    case 'd':
+        then = g_date_time_add_days(now, count);
+        break;
+    case 'w':
+        then = g_date_time_add_weeks(now, count);
+        break;
+    case 'm':
+        then = g_date_time_add_months(now, count);
+        break;
+    case 'y':
+        then = g_date_time_add_years(now, count);
+        break;
+    default:
+        return false;
     }
     if (!then)
         return false;
@@ -253,11 +277,12 @@ static struct query *size_query(struct parser *parser, const char *start, const 
 {
     size_t digits = strspn(value, "0123456789");
     const char *unit = value + digits;
-    int64_t factor = *unit == 0                                  ? 1
-                     : g_ascii_strcasecmp(unit, "k") == 0 || g_ascii_strcasecmp(unit, "kb") == 0 ? 1024
-                     : g_ascii_strcasecmp(unit, "m") == 0 || g_ascii_strcasecmp(unit, "mb") == 0 ? 1048576
-                     : g_ascii_strcasecmp(unit, "g") == 0 || g_ascii_strcasecmp(unit, "gb") == 0 ? 1073741824
-                                                                                                  : 0;
+    int64_t factor =
+        *unit == 0                                                                  ? 1
+        : g_ascii_strcasecmp(unit, "k") == 0 || g_ascii_strcasecmp(unit, "kb") == 0 ? 1024
+        : g_ascii_strcasecmp(unit, "m") == 0 || g_ascii_strcasecmp(unit, "mb") == 0 ? 1048576
+        : g_ascii_strcasecmp(unit, "g") == 0 || g_ascii_strcasecmp(unit, "gb") == 0 ? 1073741824
+                                                                                    : 0;
 
     if (digits == 0 || digits > 9 || factor == 0) {
         fail(parser, start, "a size is a number with nothing, K, M or G behind it");
@@ -328,8 +353,7 @@ static int key_at(const struct parser *parser)
     for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
         size_t length = strlen(keys[i].name);
 
-        if (g_ascii_strncasecmp(parser->at, keys[i].name, length) == 0 &&
-            parser->at[length] == ':')
+        if (g_ascii_strncasecmp(parser->at, keys[i].name, length) == 0 && parser->at[length] == ':')
             return (int)i;
     }
     return -1;
@@ -384,7 +408,7 @@ static struct query *parse_not(struct parser *parser)
 {
     /* "-" alone is a word; "-word", -"phrase", "-key:x" and "-(…)" negate */
     bool negated = *parser->at == '-' && (parser->at[1] == '(' || !ends_word(parser->at + 1));
-    struct query *query, *not;
+    struct query *query, *not ;
 
     if (negated)
         parser->at++;
@@ -393,7 +417,7 @@ static struct query *parse_not(struct parser *parser)
         return query;
     not = query_new(QUERY_NOT);
     query_add(not, query);
-    return not;
+    return not ;
 }
 
 /* One child stands for itself. */
@@ -461,7 +485,7 @@ bool query_parse(const char *text, size_t length, int64_t now, int utc_offset,
                  struct query **ret_query, struct error *err)
 {
     g_autofree char *copy = NULL;
-    struct parser parser = { .now = now, .utc_offset = utc_offset, .err = err };
+    struct parser parser = {.now = now, .utc_offset = utc_offset, .err = err};
     struct query *query;
     const char *bad;
 

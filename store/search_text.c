@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static const char field_separators[] = { 0x1c, 0x1d, 0x1e, 0x1f };
+static const char field_separators[] = {0x1c, 0x1d, 0x1e, 0x1f};
 
 /* Appends @folded with white space and control characters collapsed. Zero-width characters and
  * soft hyphens are invisible in a mail client: nobody types them, so they are dropped. */
@@ -63,7 +63,7 @@ char *search_fold(const char *text)
 char *search_document_new(const char *subject, const char *from, const char *to, const char *cc,
                           const char *list_id)
 {
-    const char *fields[SEARCH_FIELDS] = { subject, from, to, cc, list_id };
+    const char *fields[SEARCH_FIELDS] = {subject, from, to, cc, list_id};
     GString *document = g_string_new(NULL);
 
     for (int i = 0; i < SEARCH_FIELDS; i++) {
@@ -79,8 +79,7 @@ char *search_document_new(const char *subject, const char *from, const char *to,
     return g_string_free(document, FALSE);
 }
 
-const char *search_document_field(const char *document, enum search_field field,
-                                  size_t *ret_length)
+const char *search_document_field(const char *document, enum search_field field, size_t *ret_length)
 {
     const char *start = document;
     const char *end;

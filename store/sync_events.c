@@ -26,20 +26,19 @@ enum place_kind {
 struct place {
     enum place_kind kind;
     int64_t id;
-    char *dir;      /* "." or ".X"; NULL for OTHER */
+    char *dir; /* "." or ".X"; NULL for OTHER */
 };
 
 struct sync_events {
     int fd;
-    int root;           /* fanotify: descriptor on the file system, for handles */
+    int root; /* fanotify: descriptor on the file system, for handles */
     bool fanotify;
     GHashTable *homes;  /* path → id */
     GHashTable *places; /* inotify: wd (as pointer) → place; fanotify: handle (GBytes) → place */
 };
 
 #define INOTIFY_MASK (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
-#define FANOTIFY_MASK                                                                              \
-    (FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO | FAN_ONDIR)
+#define FANOTIFY_MASK (FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO | FAN_ONDIR)
 /* Handles remembered: more and we start over. */
 #define PLACES_MAX 100000
 
@@ -193,9 +192,9 @@ bool sync_events_add_home(struct sync_events *events, int64_t id, int fd, const 
     *own_id = id;
     g_hash_table_replace(events->homes, g_strdup(path), own_id);
     /* the home first: a folder made from here on is an event */
-    return events->fanotify || (watch_directory(events, fd, ".", PLACE_HOME, id, ".", err) &&
-                                watch_folder(events, fd, id, ".", err) &&
-                                watch_folders(events, fd, id, err));
+    return events->fanotify ||
+           (watch_directory(events, fd, ".", PLACE_HOME, id, ".", err) &&
+            watch_folder(events, fd, id, ".", err) && watch_folders(events, fd, id, err));
 }
 
 /* ------------------------------------------------------------------ meaning */
@@ -231,8 +230,7 @@ static void read_inotify(struct sync_events *events, const char *buffer, size_t 
 {
     for (size_t at = 0; at + sizeof(struct inotify_event) <= length;) {
         const struct inotify_event *event = (const void *)(buffer + at);
-        const struct place *place =
-            g_hash_table_lookup(events->places, GINT_TO_POINTER(event->wd));
+        const struct place *place = g_hash_table_lookup(events->places, GINT_TO_POINTER(event->wd));
 
         at += sizeof *event + event->len;
         if (event->mask & IN_Q_OVERFLOW)
