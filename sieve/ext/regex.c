@@ -5,7 +5,9 @@
  *
  * Patterns are POSIX extended regular expressions as Pigeonhole's users write them; PCRE2 runs them,
  * within limits of work, depth and memory. Its syntax is a superset but for a few things, which are
- * rewritten (translate). Constant patterns are compiled with the script.
+ * rewritten (translate). Of alternatives the first one that fits is taken, as in Pigeonhole 2.4; the
+ * regcomp(3) of earlier versions took the longest. A dot is a character, not a byte. Constant patterns
+ * are compiled with the script.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
