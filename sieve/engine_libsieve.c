@@ -582,8 +582,10 @@ void sieve_libsieve_compile(struct sieve_compiler *compiler, const struct sieve_
 static enum sieve_status run_actions(struct sieve_run *run, const GString *actions)
 {
     static const char head[] =
-        "require [\"fileinto\", \"imap4flags\", \"reject\", \"vacation\", \"enotify\"];\n";
-    g_autofree char *text = g_strconcat(head, actions->str, NULL);
+        "require [\"fileinto\", \"reject\", \"vacation\", \"enotify\"];\n";
+    bool flags = strstr(actions->str, " :flags [") != NULL;
+    g_autofree char *text = g_strconcat(head, flags ? "require \"imap4flags\";\n" : "",
+        actions->str, NULL);
     struct sieve_diagnostics *diagnostics = sieve_diagnostics_new();
     struct sieve_options options = *run->options;
     enum sieve_status status;
