@@ -15,4 +15,17 @@ GPtrArray *contacts_array_new(void);
  * converted (Outlook writes it), other bytes are taken for CP949, then Latin-1. The caller frees. */
 char *contacts_text_from(const char *data, size_t length);
 
+/* Cut to what a column holds, on a character, in one line. The caller frees. */
+char *contacts_cut_for_column(const char *text);
+
+/* Runs @body in a transaction, or in the one that is open. */
+typedef bool contacts_body(struct db *db, int64_t user_id, void *ctx, struct error *err);
+bool contacts_in_transaction(struct db *db, int64_t user_id, contacts_body *body, void *ctx,
+                             struct error *err);
+/* The id of the contact @which, a decimal id or an address. ERROR_USAGE: none. */
+bool contacts_id_of(struct db *db, int64_t user_id, const char *which, int64_t *ret_id,
+                    struct error *err);
+/* Groups without a member are no groups. */
+bool contacts_drop_empty_groups(struct db *db, int64_t user_id, struct error *err);
+
 #endif
