@@ -1,0 +1,43 @@
+/* A search's SQL while it is built: text of ours, data as parameters, never the one in the other.
+ */
+#ifndef VMAIL_STORE_SEARCH_STATEMENT_H
+#define VMAIL_STORE_SEARCH_STATEMENT_H
+
+#include "store/db.h"
+#include "store/search_query.h"
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct statement {
+    enum db_kind kind;
+    int64_t user_id;
+    GString *sql;
+    GArray *values;     /* of struct db_value */
+    GPtrArray *strings; /* what values borrow */
+};
+
+void statement_init(struct statement *statement, enum db_kind kind, int64_t user_id);
+void statement_clear(struct statement *statement);
+
+/* Appends SQL. */
+void statement_add(struct statement *statement, const char *sql);
+/* Appends "$n" for a value; text is taken over (g_free). */
+void statement_add_value(struct statement *statement, struct db_value value);
+void statement_add_text(struct statement *statement, char *text);
+void statement_add_int(struct statement *statement, int64_t number);
+
+/* The condition of @query over email_headers h: what decides, whatever an index offers. */
+void statement_add_condition(struct statement *statement, const struct query *query);
+/* "(field holds the text)"; QUERY_TEXT: any field. */
+void statement_add_contains(struct statement *statement, enum query_type field, const char *text);
+/* "h.id IN (what the index offers, and what it does not know yet)"; $1 is the user's id. */
+void statement_add_candidates(struct statement *statement, const struct query *query);
+
+/* Does the type compare text? */
+bool search_is_text(enum query_type type);
+/* Can the token index narrow @query? */
+bool search_is_indexed(const struct query *query, int64_t user_id);
+
+#endif
