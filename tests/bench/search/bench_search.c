@@ -284,7 +284,7 @@ static void query_once(struct db *db, int64_t user_id, const char *text, enum se
     struct search_options options = { .sort = sort, .limit = 50 };
     struct error err = { 0 };
     struct query *query;
-    struct search_page *page;
+    struct search_page *page = NULL;
     gint64 start = now(), time;
 
     if (!query_parse(text, strlen(text), EPOCH, 0, &query, &err) ||
