@@ -33,6 +33,21 @@ struct page_key {
     int64_t id;
 };
 
+/* "2024-01-31T12:00:00", perhaps with a fraction; a day that there is. */
+static bool is_date(const char *text)
+{
+    g_autofree char *whole = NULL;
+    g_autoptr(GDateTime) date = NULL;
+    g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+    size_t length = strlen(text);
+
+    if (length < 19 || length > 32 || strspn(text, "0123456789-T:.") != length)
+        return false;
+    whole = g_strndup(text, 19);
+    date = g_date_time_new_from_iso8601(whole, utc);
+    return date != NULL && strspn(text + 19, ".0123456789") == length - 19;
+}
+
 static bool page_key_parse(const char *text, struct page_key *ret_key, struct error *err)
 {
     g_auto(GStrv) parts = g_strsplit(text, ",", 4);
@@ -41,11 +56,9 @@ static bool page_key_parse(const char *text, struct page_key *ret_key, struct er
     if (g_strv_length(parts) == 3) {
         gint64 score = g_ascii_strtoll(parts[0], &score_end, 10);
         gint64 id = g_ascii_strtoll(parts[2], &id_end, 10);
-        size_t length = strlen(parts[1]);
 
         if (parts[0][0] && !*score_end && parts[2][0] && !*id_end && score >= 0 &&
-            score < G_MAXINT && length >= 19 && length <= 32 &&
-            strspn(parts[1], "0123456789-T:.") == length) {
+            score < G_MAXINT && is_date(parts[1])) {
             ret_key->score = (int)score;
             ret_key->date = g_strdelimit(g_strdup(parts[1]), "T", ' ');
             ret_key->id = id;

@@ -370,7 +370,8 @@ static void test_bad_keys(void **state)
 {
     static const char *const keys[] = { "", "1", "a,b,c", "0,2024-01-01T00:00:00,x", "0,now,1",
                                         "0,2024-01-01T00:00:00'; DROP,1",
-                                        "-1,2024-01-01T00:00:00,1" };
+                                        "-1,2024-01-01T00:00:00,1", "0,9999-99-99T99:99:99,1",
+                                        "0,2024-01-01T00:00:00T,1" };
     struct query *query;
     struct error err = { 0 };
     struct search_page *page = NULL;
