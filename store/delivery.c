@@ -216,6 +216,9 @@ static void clean_committed(struct delivery *delivery)
     switch (pending_claim(delivery->pending_dir, delivery->key, original(delivery), &leftover,
                           &ignored)) {
     case PENDING_LEFTOVER:
+        if (delivery->format->recover != NULL)
+            delivery->format->recover(delivery->store, delivery->user, delivery->key,
+                                      delivery->store->options.lock_timeout_s, &ignored);
         pending_file_free(leftover);
         unlinkat(delivery->pending_dir, original(delivery)->name, 0);
         pending_remove(delivery->pending_dir, delivery->key, false);
@@ -459,6 +462,7 @@ bool delivery_commit(struct delivery *delivery, const struct delivery_plan *plan
 
     error_clear(err);
     start_afresh(delivery);
+    delivery->sender = plan->sender;
 
     enum rows_outcome outcome = prepare(delivery, plan, err);
 

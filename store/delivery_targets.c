@@ -155,6 +155,8 @@ bool targets_build(struct delivery *delivery, const struct delivery_plan *plan, 
     for (size_t i = 0; i < plan->target_count; i++)
         if (!add_target(delivery, &plan->targets[i], err))
             return false;
+    if (delivery->format->lock != NULL && !delivery->format->lock(delivery, err))
+        return false;
     for (guint i = 0; i < delivery->targets->len; i++) {
         struct target *target = g_ptr_array_index(delivery->targets, i);
 
@@ -190,7 +192,7 @@ void targets_sum(const struct delivery *delivery, bool found_too, int64_t *ret_b
 
 bool targets_sync_contents(struct delivery *delivery, struct error *err)
 {
-    for (guint i = 0; i < delivery->contents->len; i++) {
+    for (guint i = 0; i < delivery->contents->len && !delivery->format->copies_content; i++) {
         const struct pending_file *content = g_ptr_array_index(delivery->contents, i);
         bool used = false;
 
@@ -220,14 +222,15 @@ static bool take_back_unwanted(struct delivery *delivery, struct error *err)
 
 bool targets_publish(struct delivery *delivery, struct error *err)
 {
+    /* first: in an mbox what is added must be the last thing */
+    if (!take_back_unwanted(delivery, err))
+        return false;
     for (guint i = 0; i < delivery->targets->len; i++) {
         struct target *target = g_ptr_array_index(delivery->targets, i);
 
         if (target->found == NULL && !delivery->format->publish(delivery, target, err))
             return false;
     }
-    if (!take_back_unwanted(delivery, err))
-        return false;
     for (guint i = 0; i < delivery->targets->len; i++) {
         struct target *target = g_ptr_array_index(delivery->targets, i);
 

@@ -60,6 +60,7 @@ struct delivery {
     bool committed;
     bool keep_witness;      /* outcome unknown, or an earlier try's files are out: pending stays */
     int64_t received_at;    /* for names */
+    const char *sender;     /* of the plan in hand */
     int64_t now;            /* for rows */
     GPtrArray *earlier;     /* struct earlier */
     GPtrArray *targets;     /* struct target */
@@ -72,12 +73,21 @@ void delivery_note(struct delivery *delivery, const char *format, ...)
 /* How a format stores. Maildir is one; mbox fits the same steps (its journal is its witness). Functions
  * return false with @err filled; what each leaves on disk stands beside it. */
 struct mail_format {
+    /* Targets are copies: the pending file is no witness by its links, and need not be durable. */
+    bool copies_content;
+
     /* ---- mailboxes */
     bool (*prepare_home)(struct store *store, const struct store_user *user, struct error *err);
     bool (*exists)(struct store *store, const struct store_user *user, const char *mailbox,
                    bool *ret_exists, struct error *err);
     bool (*create)(struct store *store, const struct store_user *user, const char *mailbox,
                    struct error *err);
+
+    /* ---- what broke off */
+    /* Puts the mailboxes in order that the delivery @key (NULL: any) was at, when it is over; waits at
+     * most @timeout_s for each (0: passes over the busy ones). NULL: nothing to do ever. */
+    bool (*recover)(struct store *store, const struct store_user *user, const char *key,
+                    int timeout_s, struct error *err);
 
     /* ---- an earlier try */
     /* Finds what it published (array of struct earlier): only asked when there are traces. */
@@ -96,6 +106,9 @@ struct mail_format {
     /* Opens target->mailbox (making it where allowed); falls back to INBOX with a note where it
      * cannot be. */
     bool (*resolve)(struct delivery *delivery, struct target *target, struct error *err);
+    /* All targets are resolved: takes what must be held until the end, before the database is asked
+     * to write. NULL: nothing. */
+    bool (*lock)(struct delivery *delivery, struct error *err);
     /* Decides file, flags_text, is_read and size. */
     bool (*name)(struct delivery *delivery, struct target *target, struct error *err);
     /* Makes it visible and sets target->published. On failure nothing of it is visible. */
@@ -110,6 +123,7 @@ struct mail_format {
 };
 
 extern const struct mail_format mail_format_maildir;
+extern const struct mail_format mail_format_mbox;
 
 /* NULL with ERROR_CONFIG for a format that this build does not have. */
 const struct mail_format *mail_format_of(const struct store_user *user, struct error *err);

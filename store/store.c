@@ -50,6 +50,7 @@ const struct mail_format *mail_format_of(const struct store_user *user, struct e
 {
     static const struct mail_format *const formats[] = {
         [STORE_MAILDIR] = &mail_format_maildir,
+        [STORE_MBOX] = &mail_format_mbox,
     };
 
     if ((size_t)user->format < G_N_ELEMENTS(formats) && formats[user->format] != NULL)

@@ -140,6 +140,7 @@ struct delivery_plan {
     size_t send_count;
     const struct delivery_mark *marks;
     size_t mark_count;
+    const char *sender;           /* envelope sender, for an mbox's From_ line; NULL, "": none */
     const char *queue_id;         /* kept with the key for people; may be NULL */
     const char *message_id;       /* same */
     bool ignore_quota;            /* e.g. replay after a restore */

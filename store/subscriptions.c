@@ -53,5 +53,11 @@ static char *add_lines(void *ctx, const char *text)
 
 bool subscriptions_add(int home, const char *const *mailboxes, struct error *err)
 {
-    return dotlock_file_rewrite(home, "subscriptions", add_lines, (void *)mailboxes, err);
+    return subscriptions_add_to(home, "subscriptions", mailboxes, err);
+}
+
+bool subscriptions_add_to(int dir, const char *name, const char *const *mailboxes,
+                          struct error *err)
+{
+    return dotlock_file_rewrite(dir, name, add_lines, (void *)mailboxes, err);
 }

@@ -135,7 +135,12 @@ bool store_sweep_user(struct store *store, const struct store_user *user, bool c
     while (ok && (entry = readdir(dir)) != NULL)
         ok = sweep_entry(&sweep, entry->d_name, err);
     closedir(dir);
-    return ok;
+
+    const struct mail_format *format = ok ? mail_format_of(user, err) : NULL;
+
+    if (format == NULL)
+        return false;
+    return check_only || format->recover == NULL || format->recover(store, user, NULL, 0, err);
 }
 
 /* ------------------------------------------------------------------ rows */
