@@ -53,7 +53,7 @@ static bool read_header(struct message *message, struct error *err)
                                          message->limits.max_fields,
                                          message->limits.max_field_bytes};
     off_t size = source_size(message->source);
-    struct line_reader reader;
+    struct source_reader reader;
     struct header_scan scan;
     struct line line;
     bool in_mbox_line = false;
@@ -63,9 +63,9 @@ static bool read_header(struct message *message, struct error *err)
     off_t fields_end = size;
 
     message->body_begin = message->body_end = size;
-    line_reader_init(&reader, message->source, 0, size);
+    source_reader_init(&reader, message->source, 0, size);
     header_scan_init(&scan, message->source, &limits, message->limits.charsets);
-    while ((ok = line_reader_next(&reader, &line, &end, err)) && !end) {
+    while ((ok = source_reader_next(&reader, &line, &end, err)) && !end) {
         enum header_scan_result result;
 
         if (line.begins && line.ends && line_end_length(&line) == 2)
@@ -86,7 +86,7 @@ static bool read_header(struct message *message, struct error *err)
             result == HEADER_SCAN_END ? line.offset + (off_t)line.length : line.offset;
         break;
     }
-    line_reader_clear(&reader);
+    source_reader_clear(&reader);
     message->headers = header_scan_finish(&scan, fields_end);
     message->rest_begin = scan.rest_begin;
     message->rest_end = fields_end;

@@ -260,7 +260,7 @@ bool mime_scan(struct message *message, struct message_part **ret_root, bool *re
                         .begin = message->body_begin,
                         .end = message->body_end,
                         .header_budget = PART_HEADERS_BUDGET};
-    struct line_reader reader;
+    struct source_reader reader;
     struct message_part *root;
     struct line line;
     bool end = false;
@@ -268,14 +268,14 @@ bool mime_scan(struct message *message, struct message_part **ret_root, bool *re
 
     scan.open = g_ptr_array_new();
     root = begin_tree(&scan);
-    line_reader_init(&reader, message->body_source, scan.begin, scan.end);
+    source_reader_init(&reader, message->body_source, scan.begin, scan.end);
     /* Without a boundary or a header to read there is nothing to find. */
     while (!scan.stopped && (scan.boundaries > 0 || scan.in_header) &&
-           (ok = line_reader_next(&reader, &line, &end, err)) && !end) {
+           (ok = source_reader_next(&reader, &line, &end, err)) && !end) {
         take_line(&scan, &line);
         scan.last_end = line.ends ? line_end_length(&line) : 0;
     }
-    line_reader_clear(&reader);
+    source_reader_clear(&reader);
     close_parts(&scan, 0, scan.end);
     g_ptr_array_unref(scan.open);
     if (!ok) {

@@ -264,7 +264,7 @@ struct source *source_builder_finish(struct source_builder *builder)
 
 /* --- lines ---------------------------------------------------------------------------------- */
 
-void line_reader_init(struct line_reader *reader, const struct source *source, off_t begin,
+void source_reader_init(struct source_reader *reader, const struct source *source, off_t begin,
                       off_t end)
 {
     memset(reader, 0, sizeof(*reader));
@@ -274,14 +274,14 @@ void line_reader_init(struct line_reader *reader, const struct source *source, o
     reader->buffer = g_malloc(LINE_READER_BUFFER);
 }
 
-void line_reader_clear(struct line_reader *reader)
+void source_reader_clear(struct source_reader *reader)
 {
     g_free(reader->buffer);
     reader->buffer = NULL;
 }
 
 /* Moves what is left to the front and fills up. */
-static bool refill(struct line_reader *reader, struct error *err)
+static bool refill(struct source_reader *reader, struct error *err)
 {
     size_t room;
 
@@ -298,7 +298,7 @@ static bool refill(struct line_reader *reader, struct error *err)
     return true;
 }
 
-bool line_reader_next(struct line_reader *reader, struct line *ret_line, bool *ret_end,
+bool source_reader_next(struct source_reader *reader, struct line *ret_line, bool *ret_end,
                       struct error *err)
 {
     const char *newline = NULL;

@@ -56,7 +56,7 @@ struct line {
     bool ends;   /* the last piece: ends in LF, or the range ends */
 };
 
-struct line_reader {
+struct source_reader {
     const struct source *source;
     off_t end;
     off_t next;  /* position behind what is in the buffer */
@@ -66,12 +66,12 @@ struct line_reader {
     char *buffer;
 };
 
-void line_reader_init(struct line_reader *reader, const struct source *source, off_t begin,
+void source_reader_init(struct source_reader *reader, const struct source *source, off_t begin,
                       off_t end);
-void line_reader_clear(struct line_reader *reader);
+void source_reader_clear(struct source_reader *reader);
 
 /* *ret_end at the end of the range; @ret_line is set otherwise. */
-bool line_reader_next(struct line_reader *reader, struct line *ret_line, bool *ret_end,
+bool source_reader_next(struct source_reader *reader, struct line *ret_line, bool *ret_end,
                       struct error *err);
 
 /* Bytes of the line end (0 to 2) of a piece that ends its line. */
