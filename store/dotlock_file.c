@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -63,7 +62,8 @@ static bool read_text(int dir, const char *name, char **ret_text, struct error *
 
 static bool write_text(int fd, const char *lock, const char *text, struct error *err)
 {
-    bool written = io_write(fd, text, strlen(text), lock, err);
+    /* flushed before it replaces the old one: a power cut must not leave an empty list */
+    bool written = io_write(fd, text, strlen(text), lock, err) && io_sync(fd, lock, err);
 
     return io_close(fd, lock, written ? err : &(struct error){0}) && written;
 }

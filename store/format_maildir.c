@@ -78,12 +78,13 @@ static bool maildir_create(struct store *store, const struct store_user *user, c
     const char *const mailboxes[] = {mailbox, NULL};
     struct error ignored;
 
-    if (!make_and_close(user->home, mailbox, err))
+    /* Its cur/, which says that the mailbox is there, comes after the subscription: nobody would make
+     * up for that. An unsubscribed folder is a small evil beside mail that does not arrive. */
+    if (!maildir_make_dir(user->home, mailbox, err))
         return false;
-    /* an unsubscribed folder is a small evil beside mail that does not arrive */
     if (!store->options.no_autosubscribe)
         subscriptions_add(user->home, mailboxes, &ignored);
-    return true;
+    return make_and_close(user->home, mailbox, err);
 }
 
 /* ------------------------------------------------------------------ an earlier try */

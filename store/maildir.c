@@ -61,20 +61,38 @@ static bool mark_folder(int folder, const char *mailbox, struct error *err)
     return true;
 }
 
+/* The folder's directory, made where it is missing. */
+static int make_dir(int home, const char *mailbox, struct error *err)
+{
+    g_autofree char *dir = mailbox_name_to_dir(mailbox);
+
+    if (!mailbox_is_inbox(mailbox) && mkdirat(home, dir, 0700) < 0 && errno != EEXIST)
+        return fail(err, errno, "make", mailbox);
+
+    int folder = openat(home, dir, DIR_FLAGS);
+
+    return folder >= 0 ? folder : fail(err, errno, "open", mailbox);
+}
+
+bool maildir_make_dir(int home, const char *mailbox, struct error *err)
+{
+    int folder = make_dir(home, mailbox, err);
+
+    if (folder < 0)
+        return false;
+    close(folder);
+    return true;
+}
+
 int maildir_make(int home, const char *mailbox, struct error *err)
 {
     static const char *const subs[] = {"tmp", "new", "cur"};
     bool inbox = mailbox_is_inbox(mailbox);
-    g_autofree char *dir = mailbox_name_to_dir(mailbox);
+    AUTO_FD folder = make_dir(home, mailbox, err);
     bool made = false;
 
-    if (!inbox && mkdirat(home, dir, 0700) < 0 && errno != EEXIST)
-        return fail(err, errno, "make", mailbox);
-
-    AUTO_FD folder = openat(home, dir, DIR_FLAGS);
-
     if (folder < 0)
-        return fail(err, errno, "open", mailbox);
+        return -1;
     for (size_t i = 0; i < G_N_ELEMENTS(subs); i++) {
         if (mkdirat(folder, subs[i], 0700) == 0)
             made = true;

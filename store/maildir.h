@@ -15,6 +15,9 @@
  * ENAMETOOLONG: none can be, something else stands in its place. */
 int maildir_open(int home, const char *mailbox, struct error *err);
 
+/* Makes its directory alone, no mailbox yet. */
+bool maildir_make_dir(int home, const char *mailbox, struct error *err);
+
 /* Makes what is missing of it: the folder, cur, new, tmp (0700), maildirfolder; durably. Codes as in
  * maildir_open. Returns its descriptor. */
 int maildir_make(int home, const char *mailbox, struct error *err);
