@@ -25,6 +25,8 @@ const struct config_entry config_entries[CONFIG_KEYS] = {
     [CONFIG_SPECIAL_USE] = {"special_use", CONFIG_LIST,
         "\\Sent=Sent \\Drafts=Drafts \\Junk=Junk \\Trash=Trash \\Archive=Archive", NULL,
         "Which mailbox has which special use, as dovecot.conf says it (Sieve special-use)."},
+    [CONFIG_METADATA_FILE] = {"metadata_file", CONFIG_PATH, "~/dovecot-attributes", NULL,
+        "Where Dovecot's mail_attribute_dict keeps IMAP METADATA, in the home; empty: nowhere."},
     [CONFIG_MESSAGE_SIZE_LIMIT] = {"message_size_limit", CONFIG_SIZE, "0", NULL,
         "A larger message is refused (exit status 65); 0 leaves the limit to the MTA."},
     [CONFIG_QUOTA_FULL] = {"quota_full", CONFIG_CHOICE, "defer", "defer|bounce",

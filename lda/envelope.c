@@ -38,6 +38,68 @@ static void normalise_sender(char **sender)
     }
 }
 
+/* --- DSN parameters */
+
+static bool is_ret(const char *value)
+{
+    return strcasecmp(value, "FULL") == 0 || strcasecmp(value, "HDRS") == 0;
+}
+
+static bool is_notify(const char *value)
+{
+    g_auto(GStrv) words = g_strsplit(value, ",", 5);
+
+    if (strcasecmp(value, "NEVER") == 0)
+        return true;
+    for (char **word = words; *word != NULL; word++)
+        if (strcasecmp(*word, "SUCCESS") != 0 && strcasecmp(*word, "FAILURE") != 0 &&
+            strcasecmp(*word, "DELAY") != 0)
+            return false;
+    return true;
+}
+
+/* RFC 3461 4: printable ASCII, as long as an SMTP command may make it. */
+static bool is_xtext(const char *value)
+{
+    for (const char *at = value; *at != '\0'; at++)
+        if (!g_ascii_isgraph(*at))
+            return false;
+    return strlen(value) <= 500;
+}
+
+static bool is_orcpt(const char *value)
+{
+    return is_xtext(value) && strchr(value, ';') != NULL;
+}
+
+bool envelope_set_dsn(struct envelope *envelope, const char *parameter, struct error *err)
+{
+    const struct {
+        const char *name;
+        char **to;
+        bool (*allowed)(const char *value);
+    } rows[] = {
+        {"NOTIFY=", &envelope->dsn_notify, is_notify},
+        {"ORCPT=", &envelope->dsn_orcpt, is_orcpt},
+        {"RET=", &envelope->dsn_ret, is_ret},
+        {"ENVID=", &envelope->dsn_envid, is_xtext},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        size_t length = strlen(rows[i].name);
+
+        if (strncasecmp(parameter, rows[i].name, length) != 0)
+            continue;
+        const char *value = parameter + length;
+        g_clear_pointer(rows[i].to, g_free);
+        if (value[0] != '\0' && rows[i].allowed(value))
+            *rows[i].to = g_strdup(value);
+        return true;
+    }
+    error_set(err, ERROR_USAGE, "--dsn %s: must be NOTIFY=, ORCPT=, RET= or ENVID=", parameter);
+    return false;
+}
+
 bool envelope_normalise(struct envelope *envelope, struct error *err)
 {
     if (envelope->user == NULL || envelope->user[0] == '\0') {
@@ -56,6 +118,8 @@ bool envelope_normalise(struct envelope *envelope, struct error *err)
     }
     if (envelope->original_recipient == NULL)
         envelope->original_recipient = g_strdup(envelope->recipient);
+    if (envelope->auth != NULL && envelope->auth[0] == '\0') /* pipe(8): nobody logged in */
+        g_clear_pointer(&envelope->auth, g_free);
     if (envelope->queue_id != NULL && envelope->queue_id[0] == '\0')
         g_clear_pointer(&envelope->queue_id, g_free);
     return normalise_address(&envelope->recipient, "final recipient (-r)", err) &&
@@ -68,6 +132,11 @@ void envelope_clear(struct envelope *envelope)
     g_free(envelope->sender);
     g_free(envelope->recipient);
     g_free(envelope->original_recipient);
+    g_free(envelope->auth);
+    g_free(envelope->dsn_notify);
+    g_free(envelope->dsn_orcpt);
+    g_free(envelope->dsn_ret);
+    g_free(envelope->dsn_envid);
     g_free(envelope->queue_id);
     memset(envelope, 0, sizeof *envelope);
 }

@@ -11,6 +11,12 @@ struct envelope {
     char *sender;             /* -f; "" is the null sender of bounces; NULL when not said */
     char *recipient;          /* -r: the final recipient; user when not said */
     char *original_recipient; /* -a: before aliases; recipient when not said */
+    char *auth;               /* --auth: who logged in to submit it; NULL: nobody, or not said */
+    /* --dsn (RFC 3461), as in the SMTP parameters; NULL: not given */
+    char *dsn_notify;         /* "SUCCESS,DELAY" */
+    char *dsn_orcpt;          /* "rfc822;a@b", xtext */
+    char *dsn_ret;            /* "FULL" or "HDRS" */
+    char *dsn_envid;          /* xtext */
     char *queue_id;           /* -q; NULL: piped by hand, always a new delivery */
 };
 
@@ -18,6 +24,11 @@ struct envelope {
  * null sender, domains to lower case, missing recipients filled in. ERROR_USAGE for addresses with
  * control characters or without a user. */
 bool envelope_normalise(struct envelope *envelope, struct error *err);
+
+/* One SMTP parameter of RFC 3461, "ENVID=x", "RET=HDRS", "NOTIFY=NEVER", "ORCPT=rfc822;a@b". An empty
+ * value, and one that RFC 3461 does not allow, is as if nothing was said: the sender's mistake is not
+ * the recipient's. ERROR_USAGE for another name. */
+bool envelope_set_dsn(struct envelope *envelope, const char *parameter, struct error *err);
 
 void envelope_clear(struct envelope *envelope);
 

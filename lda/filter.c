@@ -200,6 +200,12 @@ static void run(struct filter *filter, const struct filter_input *input)
         .from = envelope->sender,
         .to = envelope->recipient,
         .orig_to = envelope->original_recipient,
+        .auth = envelope->auth,
+        .dsn_notify = envelope->dsn_notify,
+        .dsn_orcpt = envelope->dsn_orcpt,
+        .dsn_ret = envelope->dsn_ret,
+        .dsn_envid = envelope->dsn_envid,
+        /* BY (RFC 2852) reaches no delivery agent: Postfix does not speak it */
     };
 
     filter->result = sieve_run((const struct sieve_stage *)(const void *)filter->stages->data,

@@ -25,10 +25,12 @@
 static const char usage[] =
     "usage: vmail-lda -d user@domain [-f sender] [-r recipient] [-a original-recipient]\n"
     "                 [-q queue-id] [-m mailbox] [-p file] [-e] [-k] [--once] [--dry-run]\n"
-    "                 [--explain] [-c config] [-o key=value]\n";
+    "                 [--explain] [--auth user] [--dsn parameter]\n"
+    "                 [-c config] [-o key=value]\n";
 
 struct arguments {
     struct envelope envelope;
+    GPtrArray *dsn;      /* const char *, of --dsn */
     struct deliver_options options;
     const char *config_path;
     const char *input_path;
@@ -36,10 +38,11 @@ struct arguments {
     bool help, version;
 };
 
-enum { OPTION_ONCE = 256, OPTION_DRY_RUN, OPTION_EXPLAIN, OPTION_HELP, OPTION_VERSION };
+enum { OPTION_ONCE = 256, OPTION_AUTH, OPTION_DSN, OPTION_DRY_RUN, OPTION_EXPLAIN, OPTION_HELP, OPTION_VERSION };
 
 static const struct option long_options[] = {
     {"once", no_argument, NULL, OPTION_ONCE},       {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+    {"auth", required_argument, NULL, OPTION_AUTH}, {"dsn", required_argument, NULL, OPTION_DSN},
     {"explain", no_argument, NULL, OPTION_EXPLAIN}, {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION}, {NULL, 0, NULL, 0},
 };
@@ -64,6 +67,8 @@ static bool take_option(int option, struct arguments *arguments)
     case 'k': break; /* dovecot-lda: keep the environment; we never clear it */
     case 'c': arguments->config_path = optarg; break;
     case 'o': g_ptr_array_add(arguments->settings, optarg); break;
+    case OPTION_AUTH: replace(&arguments->envelope.auth, optarg); break;
+    case OPTION_DSN: g_ptr_array_add(arguments->dsn, optarg); break;
     case OPTION_ONCE: arguments->options.once = true; break;
     case OPTION_DRY_RUN: arguments->options.dry_run = true; break;
     case OPTION_EXPLAIN: arguments->options.explain = true; break;
@@ -93,6 +98,9 @@ static bool parse_arguments(int argc, char **argv, struct arguments *arguments, 
         error_set(err, ERROR_USAGE, "unexpected argument %s", argv[optind]);
         return false;
     }
+    for (guint i = 0; i < arguments->dsn->len; i++)
+        if (!envelope_set_dsn(&arguments->envelope, arguments->dsn->pdata[i], err))
+            return false;
     return arguments->help || arguments->version || envelope_normalise(&arguments->envelope, err);
 }
 
@@ -192,6 +200,7 @@ int main(int argc, char **argv)
     umask(0077);
     bool terminal = isatty(STDERR_FILENO) != 0;
     arguments.settings = g_ptr_array_new();
+    arguments.dsn = g_ptr_array_new();
     struct config *config = config_new();
     bool good = parse_arguments(argc, argv, &arguments, &err);
     if (good && arguments.help)
@@ -211,6 +220,7 @@ int main(int argc, char **argv)
     log_close();
     config_free(config);
     g_ptr_array_unref(arguments.settings);
+    g_ptr_array_unref(arguments.dsn);
     envelope_clear(&arguments.envelope);
     return status;
 }

@@ -19,7 +19,7 @@ struct send_job {
     struct message *message;      /* as spooled */
     const struct plan_send *send;
     bool refused;                 /* set by a failure that no retry cures */
-    char *note;                   /* set by a failure that the script allows (pipe :try); g_free */
+    char *note;                   /* for the log: what a script allowed to fail, or had to do without; g_free */
 };
 
 /* Does what job->send says; @ctx is the struct send_job (shape of delivery_send.send). False: the

@@ -13,6 +13,7 @@
 #include "lda/config.h"
 #include "lda/envelope.h"
 #include "lda/mail/message.h"
+#include "lda/mailbox_metadata.h"
 #include "lda/program.h"
 #include "lda/script.h"
 #include "lda/user.h"
@@ -77,6 +78,47 @@ static enum sieve_answer special_use(void *ctx, const char *mailbox, const char 
             return answer;
     }
     return SIEVE_NO;
+}
+
+/* --- what Dovecot knows of them. A file that nobody can read fails the script, not the delivery. */
+
+static enum sieve_answer metadata_answer(struct sieve_host_site *site,
+                                         enum metadata_answer answer, const struct error *err)
+{
+    if (answer == METADATA_FAILED)
+        return err->kind == ERROR_BAD_DATA ? SIEVE_FAILED : failed(site, err);
+    return yes_or_no(answer == METADATA_FOUND);
+}
+
+static enum sieve_answer metadata(void *ctx, const char *mailbox, const char *annotation,
+                                  char **ret_value)
+{
+    struct sieve_host_site *site = ctx;
+    const char *file = config_text(site->config, CONFIG_METADATA_FILE);
+    g_autofree char *canonical = NULL;
+    struct error err;
+
+    if (site->home < 0 || strncmp(file, "~/", 2) != 0 ||
+        (mailbox != NULL && !store_mailbox_canonical(mailbox, &canonical, &err)))
+        return SIEVE_NO;
+    return metadata_answer(
+        site, mailbox_metadata(site->home, file + 2, canonical, annotation, ret_value, &err),
+        &err);
+}
+
+static enum sieve_answer mailbox_by_id(void *ctx, const char *id, char **ret_mailbox)
+{
+    struct sieve_host_site *site = ctx;
+    g_autofree char *mailbox = NULL;
+    struct error err;
+
+    if (site->home < 0)
+        return SIEVE_NO;
+    enum sieve_answer answer =
+        metadata_answer(site, mailbox_find_by_id(site->home, id, &mailbox, &err), &err);
+    if (answer == SIEVE_YES && ret_mailbox != NULL)
+        *ret_mailbox = g_steal_pointer(&mailbox);
+    return answer;
 }
 
 /* --- the address book: ":default" is all of it, any other name a group of the user */
@@ -284,7 +326,9 @@ void sieve_host_fill(struct sieve_host *host, struct sieve_host_site *site)
     memset(host, 0, sizeof *host);
     host->ctx = site;
     host->mailbox_exists = mailbox_exists;
+    host->metadata = metadata;
     host->special_use = special_use;
+    host->mailbox_by_id = mailbox_by_id;
     host->list_valid = list_valid;
     host->list_contains = list_contains;
     host->list_members = list_members;

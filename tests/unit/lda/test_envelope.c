@@ -55,9 +55,50 @@ static void what_pipe_passes(void **state)
     }
 }
 
+static void dsn_parameters(void **state)
+{
+    static const struct {
+        const char *parameter, *want; /* want NULL: not given; "!": another name */
+    } rows[] = {
+        {"ENVID=QQ314159", "QQ314159"},
+        {"envid=a+2Bb", "a+2Bb"},
+        {"ENVID=", NULL},
+        {"ENVID=two words", NULL},
+        {"ENVID=\xc3\xa4", NULL},
+        {"RET=hdrs", "hdrs"},
+        {"RET=SOME", NULL},
+        {"NOTIFY=NEVER", "NEVER"},
+        {"NOTIFY=SUCCESS,delay", "SUCCESS,delay"},
+        {"NOTIFY=SUCCESS,NEVER", NULL},
+        {"NOTIFY=SUCCESS,", NULL},
+        {"ORCPT=rfc822;a@b", "rfc822;a@b"},
+        {"ORCPT=a@b", NULL},
+        {"BY=120;R", "!"},
+        {"", "!"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct envelope envelope = {.user = NULL};
+        struct error err;
+        bool good = envelope_set_dsn(&envelope, rows[i].parameter, &err);
+        const char *found = envelope.dsn_notify != NULL  ? envelope.dsn_notify
+                            : envelope.dsn_orcpt != NULL ? envelope.dsn_orcpt
+                            : envelope.dsn_ret != NULL   ? envelope.dsn_ret
+                                                         : envelope.dsn_envid;
+
+        if (!good)
+            found = "!";
+        if (g_strcmp0(found, rows[i].want) != 0)
+            fail_msg("%s: %s", rows[i].parameter, found);
+        envelope_clear(&envelope);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_pipe_passes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(what_pipe_passes),
+                                       cmocka_unit_test(dsn_parameters)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
