@@ -180,7 +180,8 @@ bool child_run(const struct child *child, struct child_result *ret_result, struc
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        become(child, input, output[1], complaints[1], parent);
+        become(child, input, child->output_file > 0 ? child->output_file : output[1],
+               complaints[1], parent);
     int saved = errno;
     close(output[1]);
     close(complaints[1]);

@@ -13,6 +13,7 @@ struct child {
     const char *const *environment; /* "NAME=value", NULL-terminated; NULL: ours */
     int input;                      /* a regular file, read from its beginning; -1: nothing */
     unsigned timeout_s;             /* then it is killed */
+    int output_file;                /* takes standard output; 0: the next line does */
     size_t output_limit;            /* bytes of standard output taken; more kills it; 0: thrown away */
 };
 

@@ -12,6 +12,7 @@ const struct command commands[] = {
     {"migrate", "make the database's tables, or bring them forward", cmd_migrate},
     {"user", "accounts: add, list, show, enable, disable", cmd_user},
     {"deliver", "deliver files by hand, or tell what would be done", cmd_deliver},
+    {"replay", "deliver files, folders, an mbox or the queue again, each once", cmd_replay},
     {"sync", "rows follow the files; --watch: as it happens", cmd_sync},
     {"reindex", "all rows again from the files, or what differs", cmd_reindex},
     {"search", "find messages by their header rows", cmd_search},

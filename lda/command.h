@@ -37,6 +37,7 @@ int cmd_user(int argc, char **argv, struct config *config);
 int cmd_migrate(int argc, char **argv, struct config *config);
 int cmd_config(int argc, char **argv, struct config *config);
 int cmd_deliver(int argc, char **argv, struct config *config);
+int cmd_replay(int argc, char **argv, struct config *config);
 int cmd_sync(int argc, char **argv, struct config *config);
 int cmd_reindex(int argc, char **argv, struct config *config);
 int cmd_search(int argc, char **argv, struct config *config);

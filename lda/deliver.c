@@ -183,8 +183,10 @@ static char *delivery_key(const struct work *work)
     if (envelope->queue_id == NULL && !work->options->once)
         return NULL;
     g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
-    const char *parts[] = {envelope->queue_id == NULL ? "" : envelope->queue_id,
-                           envelope->recipient, work->spooled.digest, ""};
+    /* in lower case: pipe(8) writes it so with flag u, the queue file does not */
+    g_autofree char *recipient = g_ascii_strdown(envelope->recipient, -1);
+    const char *parts[] = {envelope->queue_id == NULL ? "" : envelope->queue_id, recipient,
+                           work->spooled.digest, ""};
     /* a copy that lay in another folder is another message to its owner */
     if (envelope->queue_id == NULL && work->options->mailbox != NULL)
         parts[3] = work->options->mailbox;
