@@ -24,6 +24,8 @@ struct line_reader *line_reader_new(int fd, off_t offset, const char *name)
 
     reader->fd = fd;
     reader->name = name;
+    reader->offset = 0;
+    reader->length = 0;
     line_reader_seek(reader, offset);
     return reader;
 }
