@@ -355,7 +355,7 @@ maillog_file_prefixes = /tmp
             if self.queue_ids("deferred"):
                 self.flush()
             return not self.queue_ids()
-        until(empty, "Postfix's queue is empty", patience, pause=0.5)
+        until(empty, "Postfix's queue is empty", patience, pause=1.0)
 
     def log_text(self):
         try:
