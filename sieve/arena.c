@@ -66,7 +66,8 @@ static struct chunk *chunk_add(struct arena *arena, size_t room)
     return chunk;
 }
 
-void *arena_alloc(struct arena *arena, size_t size)
+/* Not zeroed. */
+static void *take(struct arena *arena, size_t size)
 {
     struct chunk *chunk = arena->chunks;
     size_t rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
@@ -79,16 +80,21 @@ void *arena_alloc(struct arena *arena, size_t size)
     void *result = chunk->data + chunk->used;
     chunk->used += rounded;
     arena->total += rounded;
-    memset(result, 0, rounded);
     return result;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    return memset(take(arena, size), 0, size);
 }
 
 void *arena_memdup(struct arena *arena, const void *data, size_t length)
 {
-    char *copy = arena_alloc(arena, length + 1);
+    char *copy = take(arena, length + 1);
 
     if (length > 0)
         memcpy(copy, data, length);
+    copy[length] = '\0';
     return copy;
 }
 

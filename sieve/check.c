@@ -27,7 +27,7 @@ static const struct sieve_word *find_word(const struct sieve_compiler *compiler,
         const struct sieve_word *word = unit->extensions[i]->words;
 
         for (; word != NULL && word->name != NULL; word++) {
-            if (word->name[0] != first || g_ascii_strcasecmp(word->name, name) != 0)
+            if (word->name[0] != first || !sieve_same_name(word->name, name))
                 continue;
             *ret_extension = unit->extensions[i];
             if (((word->flags & SIEVE_WORD_TEST) != 0) == test)
@@ -48,7 +48,7 @@ static const struct sieve_extension *find_owner(const char *name)
             continue;
         for (const struct sieve_word *word = extension->words; word != NULL && word->name != NULL;
              word++)
-            if (g_ascii_strcasecmp(word->name, name) == 0)
+            if (sieve_same_name(word->name, name))
                 return extension;
     }
     return NULL;
@@ -146,7 +146,7 @@ static const struct sieve_match_type *match_type_find(const struct sieve_extensi
     const struct sieve_match_type *type = extension->match_types;
 
     for (; type != NULL && type->name != NULL; type++)
-        if (g_ascii_strcasecmp(type->name, name) == 0)
+        if (sieve_same_name(type->name, name))
             return type;
     return NULL;
 }
@@ -157,7 +157,7 @@ static const struct sieve_address_part *address_part_find(
     const struct sieve_address_part *part = extension->address_parts;
 
     for (; part != NULL && part->name != NULL; part++)
-        if (g_ascii_strcasecmp(part->name, name) == 0)
+        if (sieve_same_name(part->name, name))
             return part;
     return NULL;
 }
@@ -168,7 +168,7 @@ static const struct sieve_modifier *modifier_find(const struct sieve_extension *
     const struct sieve_modifier *modifier = extension->modifiers;
 
     for (; modifier != NULL && modifier->name != NULL; modifier++)
-        if (g_ascii_strcasecmp(modifier->name, name) == 0)
+        if (sieve_same_name(modifier->name, name))
             return modifier;
     return NULL;
 }
@@ -179,7 +179,7 @@ static bool tag_in_extension(const struct sieve_word *word,
     const struct sieve_tag *tag = extension->tags;
 
     for (; tag != NULL && tag->name != NULL; tag++) {
-        if (g_ascii_strcasecmp(tag->name, name) == 0 && tag->applies != NULL &&
+        if (sieve_same_name(tag->name, name) && tag->applies != NULL &&
             word_in_list(tag->applies, word->name)) {
             *found = (struct tag_found){.tag = tag, .extension = extension};
             return true;
@@ -221,13 +221,13 @@ static bool find_tag(const struct sieve_compiler *compiler, const struct sieve_n
     const struct sieve_unit *unit = compiler->unit;
 
     for (const struct sieve_tag *tag = word->tags; tag != NULL && tag->name != NULL; tag++) {
-        if (g_ascii_strcasecmp(tag->name, name) == 0) {
+        if (sieve_same_name(tag->name, name)) {
             *found = (struct tag_found){.tag = tag};
             return true;
         }
     }
     if (word->flags & (SIEVE_WORD_COMPARATOR | SIEVE_WORD_MATCH) &&
-        g_ascii_strcasecmp(name, "comparator") == 0) {
+        sieve_same_name(name, "comparator")) {
         *found = (struct tag_found){.tag = &comparator_tag};
         return true;
     }
@@ -344,18 +344,29 @@ static const struct sieve_arg *bind_value(struct sieve_compiler *compiler,
     arg->number = raw->number;
     arg->strings = raw->strings;
     arg->count = raw->count;
-    for (size_t i = 0; i < raw->count; i++)
+    bool constant = true;
+    for (size_t i = 0; i < raw->count; i++) {
         fine &= sieve_literal_prepare(compiler, &raw->strings[i]);
+        constant &= raw->strings[i].pieces == NULL;
+    }
+    if (constant && raw->count > 0) {
+        struct sieve_string *values = ARENA_ARRAY(compiler->arena, struct sieve_string,
+            raw->count);
+
+        for (size_t i = 0; i < raw->count; i++)
+            values[i] = raw->strings[i].text;
+        arg->values = values;
+    }
     return fine ? arg : NULL;
 }
 
-static bool check_tags_known(struct sieve_compiler *compiler, struct sieve_node *node)
+/* Looks all tags up; *ret_found has as many as there are arguments. */
+static bool find_tags(struct sieve_compiler *compiler, struct sieve_node *node,
+    struct tag_found *ret_found)
 {
-    struct tag_found found;
-
     for (size_t i = 0; i < node->raw_count; i++) {
         if (node->raw[i].kind == SIEVE_RAW_TAG &&
-            !find_tag(compiler, node, node->raw[i].tag, &found)) {
+            !find_tag(compiler, node, node->raw[i].tag, &ret_found[i])) {
             report_unknown_tag(compiler, node, &node->raw[i]);
             return false;
         }
@@ -394,7 +405,7 @@ static bool tag_repeats(struct sieve_compiler *compiler, const struct sieve_node
 
         if (old == tag ||
             (tag->group != NULL && old->group != NULL && strcmp(tag->group, old->group) == 0)) {
-            bool same = g_ascii_strcasecmp(tag->name, raw->tag) == 0;
+            bool same = sieve_same_name(tag->name, raw->tag);
 
             sieve_error_at(compiler, raw->line, raw->column,
                 old == tag && same ? "encountered duplicate ':%s' argument for the %s %s"
@@ -411,16 +422,18 @@ static bool tag_repeats(struct sieve_compiler *compiler, const struct sieve_node
 static bool bind_tags(struct sieve_compiler *compiler, struct sieve_node *node, size_t *ret_next,
     struct sieve_match_spec *match)
 {
+    struct tag_found all_found[SIEVE_ARGUMENTS_MAX];
     size_t i = 0;
 
+    if (!find_tags(compiler, node, all_found))
+        return false;
     node->tags = ARENA_ARRAY(compiler->arena, struct sieve_bound_tag, node->raw_count + 1);
     while (i < node->raw_count && node->raw[i].kind == SIEVE_RAW_TAG) {
+        const struct tag_found found = all_found[i];
         const struct sieve_raw_arg *raw = &node->raw[i++];
         struct sieve_bound_tag *bound = &node->tags[node->tag_count];
-        struct tag_found found;
 
-        if (!find_tag(compiler, node, raw->tag, &found) ||
-            tag_repeats(compiler, node, raw, &found))
+        if (tag_repeats(compiler, node, raw, &found))
             return false;
         bound->tag = found.tag;
         bound->extension = found.extension;
@@ -651,7 +664,7 @@ static bool check_node_arguments(struct sieve_compiler *compiler, struct sieve_n
         match->type = match_type_find(compiler->unit->extensions[0], "is");
     }
     /* a missing ':' makes a tag a test, which then is the better thing to complain about */
-    if (!check_tags_known(compiler, node) || !bind_tags(compiler, node, &first, match) ||
+    if (!bind_tags(compiler, node, &first, match) ||
         (match != NULL && !bind_comparator(compiler, node, match)) ||
         !check_positional_count(compiler, node, first)) {
         check_test_count(compiler, node);
@@ -693,8 +706,8 @@ static bool check_node(struct sieve_compiler *compiler, struct sieve_node *node)
 static bool check_tests(struct sieve_compiler *compiler, struct sieve_node *node)
 {
     bool fine = true;
-    int decides = g_ascii_strcasecmp(node->word->name, "allof") == 0 ? 0
-        : g_ascii_strcasecmp(node->word->name, "anyof") == 0         ? 1
+    int decides = sieve_same_name(node->word->name, "allof") ? 0
+        : sieve_same_name(node->word->name, "anyof")         ? 1
                                                                      : -2;
     bool all_known = true;
 
@@ -716,7 +729,7 @@ static bool check_tests(struct sieve_compiler *compiler, struct sieve_node *node
         return fine;
     if (decides >= 0)
         node->constant = !decides;
-    else if (g_ascii_strcasecmp(node->word->name, "not") == 0)
+    else if (sieve_same_name(node->word->name, "not"))
         node->constant = !node->tests[0]->constant;
     return fine;
 }
@@ -764,18 +777,8 @@ static void warn_unreachable(struct sieve_compiler *compiler, const struct sieve
 static void check_block(struct sieve_compiler *compiler, struct sieve_block *block,
     struct sieve_node *owner)
 {
-    g_autofree struct sieve_node **old = NULL;
-    struct sieve_node **saved = compiler->enclosing;
-    size_t saved_count = compiler->enclosing_count;
-
-    if (owner != NULL) {
-        old = g_new(struct sieve_node *, saved_count + 1);
-        if (saved_count > 0)
-            memcpy(old, saved, saved_count * sizeof(*old));
-        old[saved_count] = owner;
-        compiler->enclosing = old;
-        compiler->enclosing_count = saved_count + 1;
-    }
+    if (owner != NULL)
+        compiler->enclosing[compiler->enclosing_count++] = owner;
     struct sieve_block *outer = compiler->block;
     size_t outer_index = compiler->block_index;
     for (size_t i = 0; i < block->count && !compiler->too_many; i++) {
@@ -787,19 +790,22 @@ static void check_block(struct sieve_compiler *compiler, struct sieve_block *blo
     }
     compiler->block = outer;
     compiler->block_index = outer_index;
-    compiler->enclosing = saved;
-    compiler->enclosing_count = saved_count;
+    if (owner != NULL)
+        compiler->enclosing_count--;
 }
 
 void sieve_check_unit(struct sieve_compiler *compiler, struct sieve_block *block)
 {
+    /* the parser has bounded how deep blocks stand */
+    compiler->enclosing = ARENA_ARRAY(compiler->arena, struct sieve_node *,
+        compiler->options->limits.max_nesting + 1);
     check_block(compiler, block, NULL);
 }
 
 struct sieve_node *sieve_enclosing(const struct sieve_compiler *compiler, const char *name)
 {
     for (size_t i = compiler->enclosing_count; i > 0; i--)
-        if (g_ascii_strcasecmp(compiler->enclosing[i - 1]->name, name) == 0)
+        if (sieve_same_name(compiler->enclosing[i - 1]->name, name))
             return compiler->enclosing[i - 1];
     return NULL;
 }

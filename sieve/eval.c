@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lda/base/error.h"
+#include "lda/mail/address.h"
 #include "lda/mail/message.h"
 
 #include "sieve/engine_libsieve.h"
@@ -188,6 +189,8 @@ struct sieve_list sieve_eval_list(struct sieve_run *run, const struct sieve_arg 
 {
     if (arg == NULL || arg->count == 0)
         return (struct sieve_list){NULL, 0};
+    if (arg->values != NULL)
+        return (struct sieve_list){arg->values, arg->count};
     struct sieve_string *items = ARENA_ARRAY(run->arena, struct sieve_string, arg->count);
     for (size_t i = 0; i < arg->count; i++)
         items[i] = eval_literal(run, &arg->strings[i]);
@@ -448,17 +451,27 @@ static void free_message(void *data)
     message_free(data);
 }
 
+static void free_addresses(void *data)
+{
+    struct sieve_addresses *addresses = data;
+
+    address_list_free(addresses->list);
+    g_free(addresses);
+}
+
 void sieve_set_message(struct sieve_run *run, struct message *message)
 {
     arena_own(run->arena, message, free_message);
     run->message = message;
     run->state->message_shared = false;
+    g_ptr_array_set_size(run->state->address_lists, 0);
 }
 
 struct message *sieve_edit_message(struct sieve_run *run)
 {
     if (run->message == run->input || run->state->message_shared)
         sieve_set_message(run, message_copy(run->message));
+    g_ptr_array_set_size(run->state->address_lists, 0); /* fields may go away */
     return run->message;
 }
 
@@ -487,6 +500,7 @@ struct sieve_run *sieve_sequence_new(struct message *message,
     run->tracing = options->trace;
     state->entries = g_ptr_array_new();
     state->runtime_errors = g_ptr_array_new();
+    state->address_lists = g_ptr_array_new_with_free_func(free_addresses);
     state->stage_states = g_hash_table_new(NULL, NULL);
     state->sequence_states = g_hash_table_new(NULL, NULL);
     state->logs = g_array_new(FALSE, TRUE, sizeof(struct sieve_note));
@@ -495,6 +509,7 @@ struct sieve_run *sieve_sequence_new(struct message *message,
     state->implicit_keep = true;
     arena_own(arena, state->entries, (void (*)(void *))g_ptr_array_unref);
     arena_own(arena, state->runtime_errors, (void (*)(void *))g_ptr_array_unref);
+    arena_own(arena, state->address_lists, (void (*)(void *))g_ptr_array_unref);
     arena_own(arena, state->stage_states, (void (*)(void *))g_hash_table_unref);
     arena_own(arena, state->sequence_states, (void (*)(void *))g_hash_table_unref);
     arena_own(arena, state->logs, (void (*)(void *))g_array_unref);

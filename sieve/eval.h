@@ -20,6 +20,12 @@ struct sieve_entry {
     size_t stage;
 };
 
+/* The addresses of a field, which tests ask for again and again. */
+struct sieve_addresses {
+    const char *raw;             /* the field's text, in the message */
+    struct address_list *list;
+};
+
 /* What a run keeps that no extension sees. */
 struct sieve_engine_state {
     GPtrArray *entries;          /* struct sieve_entry in the arena, in order */
@@ -42,6 +48,7 @@ struct sieve_engine_state {
     size_t steps, work, memory;
     size_t includes, unit_depth, depth;
     struct timespec cpu_start;
+    GPtrArray *address_lists;    /* struct sieve_addresses: fields parsed in this run */
     time_t now;
     int zone;
     bool now_known;

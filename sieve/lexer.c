@@ -4,16 +4,10 @@
 
 #define IDENTIFIER_MAX 32
 
-/* Counted on from the last call: a script of one long line stays linear. */
-static unsigned column_of(struct lexer *lexer, const char *at)
+/* In bytes; who reports an error counts the characters (script.c). */
+static unsigned column_of(const struct lexer *lexer, const char *at)
 {
-    if (lexer->counted < lexer->line_start) {
-        lexer->counted = lexer->line_start;
-        lexer->counted_column = 1;
-    }
-    for (; lexer->counted < at; lexer->counted++)
-        lexer->counted_column += ((unsigned char)*lexer->counted & 0xC0) != 0x80;
-    return lexer->counted_column;
+    return (unsigned)(at - lexer->line_start) + 1;
 }
 
 static int peek(const struct lexer *lexer)
@@ -42,29 +36,51 @@ fail(struct lexer *lexer, const char *format, ...)
     lexer->token.kind = TOKEN_ERROR;
 }
 
+static void new_line(struct lexer *lexer, const char *behind)
+{
+    lexer->line++;
+    lexer->line_start = behind;
+}
+
+/* Behind a bracket comment; false: it is not closed, an error token was made. */
+static bool skip_bracket_comment(struct lexer *lexer)
+{
+    const char *at = lexer->at + 2;
+
+    lexer->token.line = lexer->line;
+    lexer->token.column = column_of(lexer, lexer->at);
+    for (; at + 1 < lexer->end; at++) {
+        if (at[0] == '*' && at[1] == '/') {
+            lexer->at = at + 2;
+            return true;
+        }
+        if (*at == '\n')
+            new_line(lexer, at + 1);
+    }
+    lexer->at = lexer->end;
+    fail(lexer, "comment is not closed: '*/' is missing");
+    return false;
+}
+
 /* Passes over white space and comments. False: an error token was made. */
 static bool skip_space(struct lexer *lexer)
 {
-    for (;;) {
-        int c = peek(lexer);
+    const char *end = lexer->end;
 
-        if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
-            advance(lexer);
-        } else if (c == '#') {
-            while (peek(lexer) != -1 && peek(lexer) != '\n')
-                advance(lexer);
-        } else if (c == '/' && lexer->at + 1 < lexer->end && lexer->at[1] == '*') {
-            lexer->token.line = lexer->line;
-            lexer->token.column = column_of(lexer, lexer->at);
-            lexer->at += 2;
-            while (lexer->at + 1 < lexer->end && !(lexer->at[0] == '*' && lexer->at[1] == '/'))
-                advance(lexer);
-            if (lexer->at + 1 >= lexer->end) {
-                lexer->at = lexer->end;
-                fail(lexer, "comment is not closed: '*/' is missing");
+    for (;;) {
+        const char *at = lexer->at;
+
+        for (; at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'); at++)
+            if (*at == '\n')
+                new_line(lexer, at + 1);
+        lexer->at = at;
+        if (at < end && *at == '#') {
+            const char *eol = memchr(at, '\n', (size_t)(end - at));
+
+            lexer->at = eol != NULL ? eol : end;
+        } else if (at + 1 < end && *at == '/' && at[1] == '*') {
+            if (!skip_bracket_comment(lexer))
                 return false;
-            }
-            lexer->at += 2;
         } else {
             return true;
         }
@@ -127,10 +143,29 @@ static void set_string(struct lexer *lexer, GString *text)
     token->text.length = text->len;
 }
 
+/* The usual string: one line of ASCII without a backslash. False: look closer. */
+static bool scan_plain(struct lexer *lexer)
+{
+    const char *start = lexer->at + 1, *at = start;
+    struct token *token = &lexer->token;
+
+    while (at < lexer->end && *at >= 0x20 && *at != '"' && *at != '\\')
+        at++;
+    size_t length = (size_t)(at - start);
+    if (at >= lexer->end || *at != '"' || length > lexer->compiler->options->limits.max_string)
+        return false;
+    token->kind = TOKEN_STRING;
+    token->text.data = arena_memdup(lexer->compiler->arena, start, length);
+    token->text.length = length;
+    lexer->at = at + 1;
+    return true;
+}
+
 static void scan_quoted(struct lexer *lexer)
 {
+    if (scan_plain(lexer))
+        return;
     g_autoptr(GString) text = g_string_new(NULL);
-
     advance(lexer);
     for (;;) {
         int c = peek(lexer);
@@ -231,10 +266,11 @@ static void scan_identifier(struct lexer *lexer)
             return;
         }
     }
-    const char *start = lexer->at;
-    while (g_ascii_isalnum(peek(lexer)) || peek(lexer) == '_')
-        advance(lexer);
-    size_t length = (size_t)(lexer->at - start);
+    const char *start = lexer->at, *at = start;
+    while (at < lexer->end && (g_ascii_isalnum(*at) || *at == '_'))
+        at++;
+    lexer->at = at;
+    size_t length = (size_t)(at - start);
     if (token->kind == TOKEN_IDENTIFIER && length == 4 && peek(lexer) == ':' &&
         g_ascii_strncasecmp(start, "text", 4) == 0) {
         advance(lexer);
@@ -297,8 +333,6 @@ void lexer_init(struct lexer *lexer, struct sieve_compiler *compiler, const char
         lexer->at += 3; /* a byte order mark, as Windows editors leave it */
     lexer->line_start = lexer->at;
     lexer->line = 1;
-    lexer->counted = lexer->line_start;
-    lexer->counted_column = 1;
     lexer_next(lexer);
 }
 

@@ -18,7 +18,7 @@ enum token_kind {
 
 struct token {
     enum token_kind kind;
-    unsigned line, column;
+    unsigned line, column; /* column in bytes */
     char punctuation;
     uint64_t number;
     struct sieve_string text; /* in the compile's arena */
@@ -28,8 +28,6 @@ struct lexer {
     struct sieve_compiler *compiler;
     const char *at, *end;
     const char *line_start;
-    const char *counted; /* column_of has counted up to here */
-    unsigned counted_column;
     unsigned line;
     bool garbage;        /* the last token was garbage: report a run of it once */
     struct token token;  /* the present one */

@@ -10,8 +10,8 @@
 #include "lda/mail/headers.h"
 #include "lda/mail/message.h"
 
+#include "sieve/eval.h"
 #include "sieve/fold.h"
-#include "sieve/sieve-internal.h"
 
 /* ------------------------------------------------------------------ feeding values */
 
@@ -94,6 +94,31 @@ static enum sieve_status match_no_address(struct sieve_match *match, const char 
     return sieve_match_value(match, &text);
 }
 
+/* Parsed once per field: its text is at the same place all through a run, and an edit of the message
+ * forgets them (eval.c). NULL in @ret_own unless the caller has to free the list. */
+static const struct address_list *addresses_of(struct sieve_run *run, const char *raw,
+    struct address_list **ret_own)
+{
+    enum { KEPT_MAX = 64 };
+    GPtrArray *kept = run->state->address_lists;
+
+    for (guint i = 0; i < kept->len; i++) {
+        const struct sieve_addresses *addresses = g_ptr_array_index(kept, i);
+
+        if (addresses->raw == raw)
+            return addresses->list;
+    }
+    struct address_list *list = address_list_parse(raw, 0, message_charsets(run->message));
+    if (kept->len >= KEPT_MAX) {
+        *ret_own = list;
+        return list;
+    }
+    struct sieve_addresses *addresses = g_new(struct sieve_addresses, 1);
+    *addresses = (struct sieve_addresses){raw, list};
+    g_ptr_array_add(kept, addresses);
+    return list;
+}
+
 enum sieve_status sieve_match_addresses(struct sieve_match *match, const char *raw)
 {
     struct sieve_run *run = match->run;
@@ -104,7 +129,8 @@ enum sieve_status sieve_match_addresses(struct sieve_match *match, const char *r
         if (match->node->tags[i].tag->group != NULL &&
             strcmp(match->node->tags[i].tag->group, "address part") == 0)
             part = match->node->tags[i].data;
-    AUTO_ADDRESS_LIST list = address_list_parse(raw, 0, message_charsets(run->message));
+    AUTO_ADDRESS_LIST own = NULL;
+    const struct address_list *list = addresses_of(run, raw, &own);
     bool whole = part == NULL || strcmp(part->name, "all") == 0;
     if (list->count == 0 && whole)
         return match_no_address(match, raw);

@@ -4,14 +4,28 @@
 
 #include "sieve/lexer.h"
 
-#define ARGUMENTS_MAX 32
-
 struct parser {
     struct lexer lexer;
     struct sieve_compiler *compiler;
     bool failed;
     size_t node_count;
+    GPtrArray *nodes;  /* stacks: what a list has so far lies above the mark it began with */
+    GArray *strings;
 };
+
+/* The nodes above @mark, moved into the arena. */
+static struct sieve_node **take_nodes(struct parser *parser, guint mark, size_t *ret_count)
+{
+    GPtrArray *stack = parser->nodes;
+    struct sieve_node **nodes = NULL;
+
+    *ret_count = stack->len - mark;
+    if (*ret_count > 0)
+        nodes = arena_memdup(parser->compiler->arena, stack->pdata + mark,
+            *ret_count * sizeof(*nodes));
+    g_ptr_array_set_size(stack, (int)mark);
+    return nodes;
+}
 
 /* What a parsing step leaves behind: in place, or lost (the caller looks for a place to go on). */
 enum outcome { PLACED, LOST };
@@ -106,7 +120,7 @@ static void take_literal(struct parser *parser, GArray *strings)
     lexer_next(&parser->lexer);
 }
 
-static enum outcome parse_list(struct parser *parser, GArray *strings)
+static enum outcome parse_list(struct parser *parser, GArray *strings, guint mark)
 {
     lexer_next(&parser->lexer);
     for (;;) {
@@ -115,7 +129,7 @@ static enum outcome parse_list(struct parser *parser, GArray *strings)
                 lexer_describe(&parser->lexer));
             break;
         }
-        if (strings->len >= parser->compiler->options->limits.max_list) {
+        if (strings->len - mark >= parser->compiler->options->limits.max_list) {
             fail(parser, "the list has too many strings (the bound is %zu)",
                 parser->compiler->options->limits.max_list);
             break;
@@ -138,7 +152,7 @@ static enum outcome parse_list(struct parser *parser, GArray *strings)
 static enum outcome parse_raw_args(struct parser *parser, struct sieve_node *node)
 {
     struct arena *arena = parser->compiler->arena;
-    struct sieve_raw_arg args[ARGUMENTS_MAX];
+    struct sieve_raw_arg args[SIEVE_ARGUMENTS_MAX];
     size_t count = 0;
     enum outcome outcome = PLACED;
 
@@ -162,19 +176,21 @@ static enum outcome parse_raw_args(struct parser *parser, struct sieve_node *nod
                     .column = token->column, .text = token->text};
                 arg.count = 1;
             } else {
-                g_autoptr(GArray) strings = g_array_new(FALSE, TRUE,
-                    sizeof(struct sieve_literal));
+                GArray *strings = parser->strings;
+                guint mark = strings->len;
 
-                outcome = parse_list(parser, strings);
-                arg.count = strings->len;
+                outcome = parse_list(parser, strings, mark);
+                arg.count = strings->len - mark;
                 arg.strings = ARENA_ARRAY(arena, struct sieve_literal, arg.count);
                 if (arg.count > 0)
-                    memcpy(arg.strings, strings->data, arg.count * sizeof(*arg.strings));
+                    memcpy(arg.strings, &g_array_index(strings, struct sieve_literal, mark),
+                        arg.count * sizeof(*arg.strings));
+                g_array_set_size(strings, mark);
             }
         } else {
             break;
         }
-        if (count == ARGUMENTS_MAX) {
+        if (count == SIEVE_ARGUMENTS_MAX) {
             fail(parser, "too many arguments for '%s'", node->name);
             return LOST;
         }
@@ -192,16 +208,16 @@ static enum outcome parse_raw_args(struct parser *parser, struct sieve_node *nod
 static enum outcome parse_arguments(struct parser *parser, struct sieve_node *node,
     size_t depth);
 
-static enum outcome parse_test(struct parser *parser, GPtrArray *tests, size_t depth)
+static enum outcome parse_test(struct parser *parser, size_t depth)
 {
     struct sieve_node *test = node_new(parser);
 
-    g_ptr_array_add(tests, test);
+    g_ptr_array_add(parser->nodes, test);
     return parse_arguments(parser, test, depth + 1);
 }
 
 /* Behind '(' until behind ')'. */
-static enum outcome parse_test_list(struct parser *parser, GPtrArray *tests, size_t depth)
+static enum outcome parse_test_list(struct parser *parser, size_t depth)
 {
     for (;;) {
         if (parser->lexer.token.kind != TOKEN_IDENTIFIER) {
@@ -209,7 +225,7 @@ static enum outcome parse_test_list(struct parser *parser, GPtrArray *tests, siz
                 lexer_describe(&parser->lexer));
             break;
         }
-        if (parse_test(parser, tests, depth) == LOST)
+        if (parse_test(parser, depth) == LOST)
             break;
         if (accept(parser, ')'))
             return PLACED;
@@ -245,18 +261,16 @@ static enum outcome parse_arguments(struct parser *parser, struct sieve_node *no
         lexer_next(&parser->lexer);
         return PLACED;
     }
-    g_autoptr(GPtrArray) tests = g_ptr_array_new();
+    guint mark = parser->nodes->len;
     enum outcome outcome;
     if (list) {
         node->raw_flags |= SIEVE_RAW_TEST_LIST;
         lexer_next(&parser->lexer);
-        outcome = parse_test_list(parser, tests, depth);
+        outcome = parse_test_list(parser, depth);
     } else {
-        outcome = parse_test(parser, tests, depth);
+        outcome = parse_test(parser, depth);
     }
-    node->test_count = tests->len;
-    node->tests = arena_memdup(parser->compiler->arena, tests->pdata,
-        tests->len * sizeof(gpointer));
+    node->tests = take_nodes(parser, mark, &node->test_count);
     return outcome;
 }
 
@@ -286,12 +300,12 @@ static enum outcome parse_braces(struct parser *parser, struct sieve_node *node,
     return PLACED;
 }
 
-static enum outcome parse_command(struct parser *parser, GPtrArray *nodes, size_t depth)
+static enum outcome parse_command(struct parser *parser, size_t depth)
 {
     struct sieve_node *node = node_new(parser);
     enum outcome outcome;
 
-    g_ptr_array_add(nodes, node);
+    g_ptr_array_add(parser->nodes, node);
     outcome = parse_arguments(parser, node, 1);
     if (outcome == PLACED && !at(parser, ';') && !at(parser, '{')) {
         fail(parser, "expected ';' or '{' after '%s', but found %s", node->name,
@@ -308,22 +322,22 @@ static enum outcome parse_command(struct parser *parser, GPtrArray *nodes, size_
 
 static enum outcome parse_block(struct parser *parser, struct sieve_block *block, size_t depth)
 {
-    g_autoptr(GPtrArray) nodes = g_ptr_array_new();
+    guint mark = parser->nodes->len;
     enum outcome outcome = PLACED;
 
     while (outcome == PLACED && parser->lexer.token.kind == TOKEN_IDENTIFIER &&
         !parser->compiler->too_many &&
         parser->node_count <= parser->compiler->options->limits.max_commands)
-        outcome = parse_command(parser, nodes, depth);
-    block->count = nodes->len;
-    block->nodes = arena_memdup(parser->compiler->arena, nodes->pdata,
-        nodes->len * sizeof(gpointer));
+        outcome = parse_command(parser, depth);
+    block->nodes = take_nodes(parser, mark, &block->count);
     return outcome;
 }
 
 struct sieve_block *sieve_parse(struct sieve_compiler *compiler, const char *text, size_t length)
 {
-    struct parser parser = {.compiler = compiler};
+    g_autoptr(GPtrArray) nodes = g_ptr_array_new();
+    g_autoptr(GArray) strings = g_array_new(FALSE, TRUE, sizeof(struct sieve_literal));
+    struct parser parser = {.compiler = compiler, .nodes = nodes, .strings = strings};
     unsigned errors = compiler->diagnostics->errors;
     struct sieve_block *block = ARENA_NEW(compiler->arena, struct sieve_block);
 

@@ -6,11 +6,15 @@
 
 #include "sieve/sieve-internal.h"
 
+#define SIEVE_ARGUMENTS_MAX 32 /* arguments of one command or test, tags counted */
+
 enum sieve_raw_kind { SIEVE_RAW_TAG, SIEVE_RAW_NUMBER, SIEVE_RAW_STRING, SIEVE_RAW_LIST };
 
 /* An argument as written. */
 struct sieve_raw_arg {
-    enum sieve_raw_kind kind;
+    #define SIEVE_ARGUMENTS_MAX 32 /* arguments of one command or test, tags counted */
+
+enum sieve_raw_kind kind;
     unsigned line, column;
     const char *tag;
     uint64_t number;

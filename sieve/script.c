@@ -43,6 +43,26 @@ void sieve_diagnostics_free(struct sieve_diagnostics *diagnostics)
     g_free(diagnostics);
 }
 
+/* Places are kept in bytes; people count characters. */
+static unsigned character_column(const struct sieve_compiler *compiler, unsigned line,
+    unsigned column)
+{
+    const char *at = compiler->source, *end = at + compiler->source_length;
+    unsigned characters = 1;
+
+    for (unsigned i = 1; at != NULL && i < line; i++) {
+        at = memchr(at, '\n', (size_t)(end - at));
+        at = at != NULL ? at + 1 : NULL;
+    }
+    if (at == NULL)
+        return column;
+    if (line == 1 && end - at >= 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0)
+        at += 3;
+    for (unsigned i = 1; i < column && at < end; i++, at++)
+        characters += ((unsigned char)*at & 0xC0) != 0x80;
+    return characters;
+}
+
 static void __attribute__((format(printf, 5, 0)))
 diagnose(struct sieve_compiler *compiler, bool warning, unsigned line, unsigned column,
     const char *format, va_list args)
@@ -53,7 +73,7 @@ diagnose(struct sieve_compiler *compiler, bool warning, unsigned line, unsigned 
 
     diagnostic->warning = warning;
     diagnostic->line = line;
-    diagnostic->column = column;
+    diagnostic->column = character_column(compiler, line, column);
     diagnostic->script = g_strdup(compiler->unit != NULL ? compiler->unit->name : "");
     diagnostic->message = g_utf8_make_valid(text, -1);
     for (char *p = diagnostic->message; *p != '\0'; p++)
@@ -264,6 +284,8 @@ static void compile_unit(struct sieve_compiler *compiler, struct sieve_unit *uni
     g_autoptr(GHashTable) on = g_hash_table_new(g_str_hash, g_str_equal);
 
     compiler->unit = unit;
+    compiler->source = text;
+    compiler->source_length = length;
     compiler->on = on;
     compiler->enclosing = NULL;
     compiler->enclosing_count = 0;

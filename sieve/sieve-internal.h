@@ -42,6 +42,17 @@ struct sieve_list {
     size_t count;
 };
 
+/* Names of the language are without case (RFC 5228 2.1). */
+static inline bool sieve_same_name(const char *a, const char *b)
+{
+    for (;; a++, b++) {
+        if (*a != *b && (((*a ^ *b) != 0x20) || !g_ascii_isalpha(*a)))
+            return false;
+        if (*a == '\0')
+            return true;
+    }
+}
+
 /* A string from a C string literal or variable. */
 struct sieve_string sieve_str(const char *text);
 
@@ -68,6 +79,7 @@ struct sieve_arg {
     uint64_t number;
     const struct sieve_literal *strings; /* STRING: one; LIST: count of them */
     size_t count;
+    const struct sieve_string *values;   /* the strings when all are constant, else NULL */
 };
 
 /* ------------------------------------------------------------------ nodes: a command or a test */
@@ -316,6 +328,8 @@ struct sieve_compiler {
     struct sieve_diagnostics *diagnostics;
     struct sieve_program *program;
     struct sieve_unit *unit;            /* being checked */
+    const char *source;                 /* its text; may be NULL */
+    size_t source_length;
     size_t include_depth;
     bool too_many;                      /* the bound on errors was hit: stop */
     struct sieve_node **enclosing;      /* commands around the present node, outermost first */

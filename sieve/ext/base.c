@@ -72,14 +72,14 @@ static bool check_branch(struct sieve_compiler *compiler, struct sieve_node *nod
     node->data = chain;
     if (!(node->word->flags & SIEVE_WORD_BRANCH))
         return true;
-    bool follows = before != NULL && (g_ascii_strcasecmp(before->name, "if") == 0 ||
-        g_ascii_strcasecmp(before->name, "elsif") == 0);
+    bool follows = before != NULL && (sieve_same_name(before->name, "if") ||
+        sieve_same_name(before->name, "elsif"));
     if (follows)
         return true;
     bool broken = before != NULL && before->data != NULL &&
-        g_ascii_strcasecmp(before->name, "else") == 0 && ((struct chain *)before->data)->broken;
+        sieve_same_name(before->name, "else") && ((struct chain *)before->data)->broken;
     chain->broken = true;
-    if (before != NULL && g_ascii_strcasecmp(before->name, "else") == 0 && !broken)
+    if (before != NULL && sieve_same_name(before->name, "else") && !broken)
         sieve_error(compiler, node, "'%s' cannot follow 'else'", node->name);
     else if (!broken)
         sieve_error(compiler, node, "the %s command must follow an if or elsif command",
@@ -210,7 +210,7 @@ static enum sieve_status run_not(struct sieve_run *run, const struct sieve_node 
 static bool check_constant(struct sieve_compiler *compiler, struct sieve_node *node)
 {
     (void)compiler;
-    node->constant = g_ascii_strcasecmp(node->name, "true") == 0;
+    node->constant = sieve_same_name(node->name, "true");
     return true;
 }
 
@@ -275,6 +275,14 @@ static const char *const address_fields[] = {"from", "to", "cc", "bcc", "sender"
     "original-recipient", "x-forwarded-to", "x-forwarded-for", "x-delivered-to", "x-sender",
     "x-resolved-to", "author", "list-post", NULL};
 
+static bool is_address_field(const char *name)
+{
+    for (size_t i = 0; address_fields[i] != NULL; i++)
+        if (sieve_same_name(address_fields[i], name))
+            return true;
+    return false;
+}
+
 static bool check_address(struct sieve_compiler *compiler, struct sieve_node *node)
 {
     for (size_t i = 0; i < node->args[0]->count; i++) {
@@ -282,8 +290,7 @@ static bool check_address(struct sieve_compiler *compiler, struct sieve_node *no
 
         if (name == NULL)
             continue;
-        g_autofree char *lower = g_ascii_strdown(name->data, -1);
-        if (!g_strv_contains(address_fields, lower)) {
+        if (!is_address_field(name->data)) {
             sieve_error(compiler, node,
                 "specified header '%.80s' is not allowed for the address test", name->data);
             return false;
