@@ -7,8 +7,8 @@
 #include <glib.h>
 
 #define CHUNK_FIRST 4096u
-#define CHUNK_MAX (256u * 1024u)
-#define ALIGNMENT 16u
+#define CHUNK_MAX (64u * 1024u) /* below the size from which malloc asks the kernel each time */
+#define ALIGNMENT 8u
 
 struct chunk {
     struct chunk *next;

@@ -12,7 +12,7 @@ struct arena;
 struct arena *arena_new(void);
 void arena_free(struct arena *arena); /* takes NULL; runs the cleanups, newest first */
 
-/* Zeroed, aligned for anything. */
+/* Zeroed, aligned for pointers and 64-bit numbers. */
 void *arena_alloc(struct arena *arena, size_t size);
 void *arena_memdup(struct arena *arena, const void *data, size_t length); /* NUL is put behind */
 char *arena_strdup(struct arena *arena, const char *text);                /* NULL gives NULL */

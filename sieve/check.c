@@ -74,11 +74,13 @@ static const char *suggest_word(const struct sieve_compiler *compiler, const cha
 /* True the first time that @key is asked: what is unknown is reported once. */
 static bool first_time(struct sieve_compiler *compiler, const char *key)
 {
-    GHashTable *unknown = compiler->extra->unknown;
+    GHashTable **unknown = &compiler->extra->unknown;
 
-    if (g_hash_table_contains(unknown, key))
+    if (*unknown == NULL)
+        *unknown = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    if (g_hash_table_contains(*unknown, key))
         return false;
-    g_hash_table_add(unknown, g_strdup(key));
+    g_hash_table_add(*unknown, g_strdup(key));
     return true;
 }
 
@@ -427,7 +429,11 @@ static bool bind_tags(struct sieve_compiler *compiler, struct sieve_node *node, 
 
     if (!find_tags(compiler, node, all_found))
         return false;
-    node->tags = ARENA_ARRAY(compiler->arena, struct sieve_bound_tag, node->raw_count + 1);
+    size_t tags = 0;
+    for (size_t j = 0; j < node->raw_count; j++)
+        tags += node->raw[j].kind == SIEVE_RAW_TAG;
+    if (tags > 0)
+        node->tags = ARENA_ARRAY(compiler->arena, struct sieve_bound_tag, tags);
     while (i < node->raw_count && node->raw[i].kind == SIEVE_RAW_TAG) {
         const struct tag_found found = all_found[i];
         const struct sieve_raw_arg *raw = &node->raw[i++];
@@ -520,7 +526,9 @@ static bool bind_positional(struct sieve_compiler *compiler, struct sieve_node *
     const struct sieve_arg **args;
 
     spec_range(spec, &least, &most);
-    args = ARENA_ARRAY(compiler->arena, const struct sieve_arg *, most + 1);
+    if (most == 0)
+        return true;
+    args = ARENA_ARRAY(compiler->arena, const struct sieve_arg *, most);
     node->args = args;
     node->arg_count = most;
     /* optional ones are left away from the front */

@@ -399,28 +399,30 @@ bool sieve_run_has(const struct sieve_run *run, const char *extension)
     return false;
 }
 
-static void *state_in(struct sieve_run *run, GHashTable *table,
+static void *state_in(struct sieve_run *run, struct sieve_state_slot **list,
     const struct sieve_extension *extension, size_t size)
 {
-    void *state = g_hash_table_lookup(table, extension);
+    struct sieve_state_slot *slot;
 
-    if (state == NULL) {
-        state = arena_alloc(run->arena, size);
-        g_hash_table_insert(table, (gpointer)(uintptr_t)extension, state);
-    }
-    return state;
+    for (slot = *list; slot != NULL; slot = slot->next)
+        if (slot->extension == extension)
+            return slot->state;
+    slot = ARENA_NEW(run->arena, struct sieve_state_slot);
+    *slot = (struct sieve_state_slot){*list, extension, arena_alloc(run->arena, size)};
+    *list = slot;
+    return slot->state;
 }
 
 void *sieve_stage_state(struct sieve_run *run, const struct sieve_extension *extension,
     size_t size)
 {
-    return state_in(run, run->state->stage_states, extension, size);
+    return state_in(run, &run->state->stage_states, extension, size);
 }
 
 void *sieve_sequence_state(struct sieve_run *run, const struct sieve_extension *extension,
     size_t size)
 {
-    return state_in(run, run->state->sequence_states, extension, size);
+    return state_in(run, &run->state->sequence_states, extension, size);
 }
 
 time_t sieve_now(struct sieve_run *run, int *ret_zone_minutes)
@@ -501,8 +503,6 @@ struct sieve_run *sieve_sequence_new(struct message *message,
     state->entries = g_ptr_array_new();
     state->runtime_errors = g_ptr_array_new();
     state->address_lists = g_ptr_array_new_with_free_func(free_addresses);
-    state->stage_states = g_hash_table_new(NULL, NULL);
-    state->sequence_states = g_hash_table_new(NULL, NULL);
     state->logs = g_array_new(FALSE, TRUE, sizeof(struct sieve_note));
     state->trace = g_array_new(FALSE, TRUE, sizeof(struct sieve_note));
     state->marks = g_array_new(FALSE, TRUE, sizeof(struct sieve_duplicate_mark));
@@ -510,8 +510,6 @@ struct sieve_run *sieve_sequence_new(struct message *message,
     arena_own(arena, state->entries, (void (*)(void *))g_ptr_array_unref);
     arena_own(arena, state->runtime_errors, (void (*)(void *))g_ptr_array_unref);
     arena_own(arena, state->address_lists, (void (*)(void *))g_ptr_array_unref);
-    arena_own(arena, state->stage_states, (void (*)(void *))g_hash_table_unref);
-    arena_own(arena, state->sequence_states, (void (*)(void *))g_hash_table_unref);
     arena_own(arena, state->logs, (void (*)(void *))g_array_unref);
     arena_own(arena, state->trace, (void (*)(void *))g_array_unref);
     arena_own(arena, state->marks, (void (*)(void *))g_array_unref);
@@ -529,7 +527,7 @@ void sieve_stage_begin(struct sieve_run *run, const struct sieve_program *progra
     state->error = NULL;
     state->match_count = 0;
     state->depth = 0;
-    g_hash_table_remove_all(state->stage_states);
+    state->stage_states = NULL;
     run->program = program;
     run->break_target = NULL;
     run->unit = g_ptr_array_index(program->units, 0);

@@ -26,6 +26,13 @@ struct sieve_addresses {
     struct address_list *list;
 };
 
+/* The state of one extension, in a list: few extensions have one. */
+struct sieve_state_slot {
+    struct sieve_state_slot *next;
+    const struct sieve_extension *extension;
+    void *state;
+};
+
 /* What a run keeps that no extension sees. */
 struct sieve_engine_state {
     GPtrArray *entries;          /* struct sieve_entry in the arena, in order */
@@ -33,7 +40,7 @@ struct sieve_engine_state {
     size_t stage_first_mark;
     bool implicit_keep;          /* of the present stage */
     bool message_shared;         /* an action holds run->message: copy before editing */
-    GHashTable *stage_states, *sequence_states;
+    struct sieve_state_slot *stage_states, *sequence_states;
     struct sieve_frame *frame;
     struct sieve_string *globals;
     size_t global_count;

@@ -4,6 +4,31 @@
 
 #define IDENTIFIER_MAX 32
 
+/* What a byte can be. */
+enum {
+    BLANK = 1,
+    NAME_START = 2,
+    NAME = 4,
+    PUNCTUATION = 16,
+    PLAIN = 8, /* in a quoted string with nothing special about it */
+};
+
+static const unsigned char classes[256] = {
+    ['\t'] = BLANK, ['\n'] = BLANK, ['\r'] = BLANK, [' '] = BLANK | PLAIN, ['!'] = PLAIN,
+    ['#' ... '\''] = PLAIN, ['('] = PLAIN | PUNCTUATION, [')'] = PLAIN | PUNCTUATION,
+    ['*' ... '+'] = PLAIN, [','] = PLAIN | PUNCTUATION, ['-' ... '/'] = PLAIN,
+    ['0' ... '9'] = PLAIN | NAME, [':'] = PLAIN, [';'] = PLAIN | PUNCTUATION, ['<' ... '@'] = PLAIN,
+    ['A' ... 'Z'] = PLAIN | NAME | NAME_START, ['['] = PLAIN | PUNCTUATION,
+    [']'] = PLAIN | PUNCTUATION, ['^'] = PLAIN, ['_'] = PLAIN | NAME | NAME_START, ['`'] = PLAIN,
+    ['a' ... 'z'] = PLAIN | NAME | NAME_START, ['{'] = PLAIN | PUNCTUATION, ['|'] = PLAIN,
+    ['}'] = PLAIN | PUNCTUATION, ['~'] = PLAIN, [0x80 ... 0xFF] = PLAIN,
+};
+
+static bool is(char c, unsigned char class)
+{
+    return (classes[(unsigned char)c] & class) != 0;
+}
+
 /* In bytes; who reports an error counts the characters (script.c). */
 static unsigned column_of(const struct lexer *lexer, const char *at)
 {
@@ -70,7 +95,7 @@ static bool skip_space(struct lexer *lexer)
     for (;;) {
         const char *at = lexer->at;
 
-        for (; at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'); at++)
+        for (; at < end && is(*at, BLANK); at++)
             if (*at == '\n')
                 new_line(lexer, at + 1);
         lexer->at = at;
@@ -143,16 +168,18 @@ static void set_string(struct lexer *lexer, GString *text)
     token->text.length = text->len;
 }
 
-/* The usual string: one line of ASCII without a backslash. False: look closer. */
+/* The usual string: one line of UTF-8 without a backslash. False: look closer. */
 static bool scan_plain(struct lexer *lexer)
 {
     const char *start = lexer->at + 1, *at = start;
     struct token *token = &lexer->token;
 
-    while (at < lexer->end && *at >= 0x20 && *at != '"' && *at != '\\')
-        at++;
+    char bits = 0;
+    for (; at < lexer->end && is(*at, PLAIN); at++)
+        bits |= *at;
     size_t length = (size_t)(at - start);
-    if (at >= lexer->end || *at != '"' || length > lexer->compiler->options->limits.max_string)
+    if (at >= lexer->end || *at != '"' || length > lexer->compiler->options->limits.max_string ||
+        ((bits & 0x80) != 0 && !g_utf8_validate_len(start, length, NULL)))
         return false;
     token->kind = TOKEN_STRING;
     token->text.data = arena_memdup(lexer->compiler->arena, start, length);
@@ -261,13 +288,13 @@ static void scan_identifier(struct lexer *lexer)
     if (peek(lexer) == ':') {
         token->kind = TOKEN_TAG;
         advance(lexer);
-        if (!g_ascii_isalpha(peek(lexer)) && peek(lexer) != '_') {
+        if (lexer->at >= lexer->end || !is(*lexer->at, NAME_START)) {
             fail(lexer, "':' without a name behind it");
             return;
         }
     }
     const char *start = lexer->at, *at = start;
-    while (at < lexer->end && (g_ascii_isalnum(*at) || *at == '_'))
+    while (at < lexer->end && is(*at, NAME))
         at++;
     lexer->at = at;
     size_t length = (size_t)(at - start);
@@ -299,16 +326,16 @@ void lexer_next(struct lexer *lexer)
     int c = peek(lexer);
     if (c == -1) {
         token->kind = TOKEN_END;
-    } else if (g_ascii_isdigit(c)) {
-        scan_number(lexer);
+    } else if (is((char)c, NAME_START) || c == ':') {
+        scan_identifier(lexer);
     } else if (c == '"') {
         scan_quoted(lexer);
-    } else if (g_ascii_isalpha(c) || c == '_' || c == ':') {
-        scan_identifier(lexer);
-    } else if (c != 0 && strchr(";,()[]{}", c) != NULL) {
+    } else if (g_ascii_isdigit(c)) {
+        scan_number(lexer);
+    } else if (is((char)c, PUNCTUATION)) {
         token->kind = TOKEN_PUNCTUATION;
         token->punctuation = (char)c;
-        advance(lexer);
+        lexer->at++;
     } else {
         if (!garbage) {
             if (c > 31 && c < 127)

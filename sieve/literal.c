@@ -205,11 +205,22 @@ bool sieve_variable_name_is_valid(const char *name, size_t length)
 
 struct sieve_scope *sieve_scope_new(struct sieve_compiler *compiler)
 {
-    struct sieve_scope *scope = ARENA_NEW(compiler->arena, struct sieve_scope);
+    return ARENA_NEW(compiler->arena, struct sieve_scope);
+}
 
-    scope->names = g_hash_table_new(g_str_hash, g_str_equal);
-    arena_own(compiler->arena, scope->names, (void (*)(void *))g_hash_table_unref);
-    return scope;
+static struct sieve_variable *scope_find(const struct sieve_scope *scope, const char *name)
+{
+    return scope->names == NULL ? NULL : g_hash_table_lookup(scope->names, name);
+}
+
+static void scope_add(struct sieve_compiler *compiler, struct sieve_scope *scope,
+    struct sieve_variable *variable)
+{
+    if (scope->names == NULL) {
+        scope->names = g_hash_table_new(g_str_hash, g_str_equal);
+        arena_own(compiler->arena, scope->names, (void (*)(void *))g_hash_table_unref);
+    }
+    g_hash_table_insert(scope->names, (gpointer)(uintptr_t)variable->name, variable);
 }
 
 static struct sieve_variable *variable_new(struct sieve_compiler *compiler,
@@ -273,7 +284,7 @@ struct sieve_variable *sieve_variable_lookup(struct sieve_compiler *compiler, co
         }
         return variable_new(compiler, SIEVE_VARIABLE_MATCH, name, (size_t)index);
     }
-    struct sieve_variable *variable = g_hash_table_lookup(scope->names, name);
+    struct sieve_variable *variable = scope_find(scope, name);
     if (variable != NULL)
         return variable;
     if (strlen(name) > limits->max_variable_name) {
@@ -290,7 +301,7 @@ struct sieve_variable *sieve_variable_lookup(struct sieve_compiler *compiler, co
         return NULL;
     }
     variable = variable_new(compiler, SIEVE_VARIABLE_LOCAL, name, scope->count++);
-    g_hash_table_insert(scope->names, (gpointer)(uintptr_t)variable->name, variable);
+    scope_add(compiler, scope, variable);
     return variable;
 }
 
@@ -326,9 +337,13 @@ struct sieve_variable *sieve_variable_bind(struct sieve_compiler *compiler,
 struct sieve_variable *sieve_variable_global(struct sieve_compiler *compiler, const char *name,
     unsigned line, unsigned column)
 {
-    GHashTable *globals = compiler->extra->globals;
     g_autofree char *lower = g_ascii_strdown(name, -1);
-    struct sieve_variable *variable = g_hash_table_lookup(globals, lower);
+    GHashTable **table = &compiler->extra->globals;
+    struct sieve_variable *variable;
+
+    if (*table == NULL)
+        *table = g_hash_table_new(g_str_hash, g_str_equal);
+    variable = g_hash_table_lookup(*table, lower);
 
     if (variable != NULL)
         return variable;
@@ -344,7 +359,7 @@ struct sieve_variable *sieve_variable_global(struct sieve_compiler *compiler, co
     }
     variable = variable_new(compiler, SIEVE_VARIABLE_GLOBAL, lower,
         compiler->program->global_count++);
-    g_hash_table_insert(globals, (gpointer)(uintptr_t)variable->name, variable);
+    g_hash_table_insert(*table, (gpointer)(uintptr_t)variable->name, variable);
     return variable;
 }
 
@@ -356,13 +371,13 @@ bool sieve_variable_declare_global(struct sieve_compiler *compiler, const char *
 
     if (global == NULL)
         return false;
-    struct sieve_variable *local = g_hash_table_lookup(scope->names, global->name);
+    struct sieve_variable *local = scope_find(scope, global->name);
     if (local != NULL && local->kind != SIEVE_VARIABLE_GLOBAL) {
         sieve_error_at(compiler, line, column,
             "variable '%s' is in use in this script already: declare it global before", name);
         return false;
     }
-    g_hash_table_insert(scope->names, (gpointer)(uintptr_t)global->name, global);
+    scope_add(compiler, scope, global);
     return true;
 }
 

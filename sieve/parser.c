@@ -199,9 +199,8 @@ static enum outcome parse_raw_args(struct parser *parser, struct sieve_node *nod
             lexer_next(&parser->lexer);
     }
     node->raw_count = count;
-    node->raw = ARENA_ARRAY(arena, struct sieve_raw_arg, count);
     if (count > 0)
-        memcpy(node->raw, args, count * sizeof(*args));
+        node->raw = arena_memdup(arena, args, count * sizeof(*args));
     return outcome;
 }
 

@@ -181,7 +181,12 @@ bool sieve_is_available(const struct sieve_compiler *compiler, const char *name)
 
 bool sieve_has(const struct sieve_compiler *compiler, const char *extension)
 {
-    return g_hash_table_contains(compiler->on, extension);
+    const struct sieve_unit *unit = compiler->unit;
+
+    for (size_t i = 0; i < unit->extension_count; i++)
+        if (strcmp(unit->extensions[i]->name, extension) == 0)
+            return true;
+    return false;
 }
 
 static void switch_on(struct sieve_compiler *compiler, const struct sieve_extension *extension)
@@ -194,7 +199,6 @@ static void switch_on(struct sieve_compiler *compiler, const struct sieve_extens
         memcpy(list, unit->extensions, unit->extension_count * sizeof(*list));
     list[unit->extension_count++] = extension;
     unit->extensions = list;
-    g_hash_table_add(compiler->on, (gpointer)(uintptr_t)extension->name);
 }
 
 static bool check_conflicts(struct sieve_compiler *compiler,
@@ -238,11 +242,14 @@ bool sieve_enable(struct sieve_compiler *compiler, const char *name, unsigned li
 void *sieve_compile_state(struct sieve_compiler *compiler, const struct sieve_extension *extension,
     size_t size)
 {
-    void *state = g_hash_table_lookup(compiler->extra->states, extension);
+    GHashTable **states = &compiler->extra->states;
 
+    if (*states == NULL)
+        *states = g_hash_table_new(NULL, NULL);
+    void *state = g_hash_table_lookup(*states, extension);
     if (state == NULL) {
         state = arena_alloc(compiler->arena, size);
-        g_hash_table_insert(compiler->extra->states, (gpointer)(uintptr_t)extension, state);
+        g_hash_table_insert(*states, (gpointer)(uintptr_t)extension, state);
     }
     return state;
 }
@@ -281,17 +288,16 @@ static void compile_unit(struct sieve_compiler *compiler, struct sieve_unit *uni
     const char *text, size_t length)
 {
     struct sieve_compiler saved = *compiler;
-    g_autoptr(GHashTable) on = g_hash_table_new(g_str_hash, g_str_equal);
 
     compiler->unit = unit;
     compiler->source = text;
     compiler->source_length = length;
-    compiler->on = on;
     compiler->enclosing = NULL;
     compiler->enclosing_count = 0;
     compiler->block = NULL;
     compiler->block_index = 0;
-    g_hash_table_remove_all(compiler->extra->unknown);
+    if (compiler->extra->unknown != NULL)
+        g_hash_table_remove_all(compiler->extra->unknown);
     for (size_t i = 0; sieve_extension_list[i] != NULL; i++)
         if (sieve_extension_list[i]->flags & SIEVE_EXTENSION_BASE)
             switch_on(compiler, sieve_extension_list[i]);
@@ -392,12 +398,7 @@ struct sieve_program *sieve_compile(const char *text, size_t length, const char 
     const struct sieve_options *options, struct sieve_diagnostics *diagnostics)
 {
     struct sieve_program *program = g_new0(struct sieve_program, 1);
-    struct sieve_compile_extra extra = {
-        .states = g_hash_table_new(NULL, NULL),
-        .globals = g_hash_table_new(g_str_hash, g_str_equal),
-        .unknown = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
-        .including = g_ptr_array_new(),
-    };
+    struct sieve_compile_extra extra = {.including = g_ptr_array_new()};
     struct sieve_compiler compiler = {.options = options, .diagnostics = diagnostics,
         .program = program, .extra = &extra};
     unsigned errors = diagnostics->errors;
@@ -419,9 +420,9 @@ struct sieve_program *sieve_compile(const char *text, size_t length, const char 
         compile_unit(&compiler, unit, text, length);
         program->requires = collect_requires(program);
     }
-    g_hash_table_unref(extra.states);
-    g_hash_table_unref(extra.globals);
-    g_hash_table_unref(extra.unknown);
+    g_clear_pointer(&extra.states, g_hash_table_unref);
+    g_clear_pointer(&extra.globals, g_hash_table_unref);
+    g_clear_pointer(&extra.unknown, g_hash_table_unref);
     g_ptr_array_unref(extra.including);
     if (diagnostics->errors > errors) {
         sieve_program_unref(program);

@@ -20,7 +20,7 @@ struct sieve_program {
 
 /* A name's place in a script's or the program's variables. */
 struct sieve_scope {
-    GHashTable *names;       /* lower case name -> struct sieve_variable */
+    GHashTable *names;       /* lower case name -> struct sieve_variable; NULL: none yet */
     size_t count;            /* local values a frame needs */
     bool overflowed;         /* the bound was hit, and said */
 };
@@ -41,7 +41,7 @@ struct sieve_variable {
     void *data;
 };
 
-/* Inside of struct sieve_compiler, one per program. */
+/* Inside of struct sieve_compiler, one per program; tables are NULL until needed. */
 struct sieve_compile_extra {
     GHashTable *states;      /* extension -> its compile state */
     GHashTable *globals;     /* name -> struct sieve_variable */

@@ -337,7 +337,6 @@ struct sieve_compiler {
     struct sieve_block *block;          /* the block being checked and the place in it */
     size_t block_index;
     struct sieve_compile_extra *extra;  /* script.h */
-    GHashTable *on;                     /* names of the extensions on in this unit (set) */
 };
 
 /* Report; both count as in options.limits.max_errors. Text without a final dot, names in ''. */

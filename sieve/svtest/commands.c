@@ -161,7 +161,7 @@ void svtest_set_message(struct sieve_svtest *state, struct sieve_run *run, const
     run->input = run->message = message;
     run->message_flags = NULL;
     run->state->message_shared = false;
-    g_hash_table_remove_all(run->state->sequence_states);
+    run->state->sequence_states = NULL;
     envelope_from_message(state, message);
 }
 
@@ -268,8 +268,8 @@ static void reset_result(struct sieve_svtest *state, struct sieve_run *run)
 
     g_ptr_array_set_size(engine->entries, 0);
     g_array_set_size(engine->marks, 0);
-    g_hash_table_remove_all(engine->sequence_states);
-    g_hash_table_remove_all(engine->stage_states);
+    engine->sequence_states = NULL;
+    engine->stage_states = NULL;
     engine->stage++;
     engine->stage_first_mark = 0;
     engine->implicit_keep = true;
