@@ -1,6 +1,7 @@
 #include "store/rows.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #include <glib.h>
 
@@ -10,6 +11,24 @@
 /* In characters, as VARCHAR(n) counts. */
 #define CHARACTERS 255
 #define MESSAGE_ID_CHARACTERS 1024
+/* An entry of a PostgreSQL index holds 2704 bytes, and what a sender makes up need not compress. */
+#define MESSAGE_ID_BYTES 2048
+
+/* An index stands on it: cut in bytes as well. */
+static const char *cut_message_id(const char *text, char **ret_memory)
+{
+    const char *cut = store_cut(text, MESSAGE_ID_CHARACTERS, ret_memory);
+
+    if (cut == NULL || strlen(cut) <= MESSAGE_ID_BYTES)
+        return cut;
+
+    const char *end = g_utf8_find_prev_char(cut, cut + MESSAGE_ID_BYTES + 1);
+    char *shorter = g_strndup(cut, (gsize)(end - cut));
+
+    g_free(*ret_memory);
+    *ret_memory = shorter;
+    return shorter;
+}
 
 bool rows_queue_insert(struct db *db, const struct row_place *place, const struct header_row *row,
                        struct error *err)
@@ -35,7 +54,7 @@ bool rows_queue_insert(struct db *db, const struct row_place *place, const struc
         db_time(row->date),
         db_bool(place->is_read),
         db_text(place->mailbox),
-        db_text(store_cut(row->message_id, MESSAGE_ID_CHARACTERS, &message_id)),
+        db_text(cut_message_id(row->message_id, &message_id)),
         db_text(place->file),
         db_int(place->size),
         db_text(place->flags == NULL ? "" : place->flags),
