@@ -313,9 +313,14 @@ static bool send_before(struct delivery *delivery, const struct delivery_plan *p
 
         if (g_hash_table_contains(marks, mark))
             continue;
-        if (!send->send(send->ctx, err) ||
-            !pending_add_mark(delivery->pending_dir, delivery->key, send->id, err))
+        if (!send->send(send->ctx, err))
             return false;
+
+        struct error why;
+
+        /* it is out: to fail now would be certain to send it again */
+        if (!pending_add_mark(delivery->pending_dir, delivery->key, send->id, &why))
+            delivery_note(delivery, "%s", why.text);
     }
     return true;
 }
@@ -381,11 +386,13 @@ static void undo(struct delivery *delivery, struct error *err)
 {
     struct error why;
 
-    db_rollback(delivery->store->db);
+    /* the open transaction keeps another machine that has the same message from taking our file for its
+     * own: it waits for our key's end */
     if (!targets_take_back(delivery, &why)) {
         delivery->keep_witness = true;
         delivery_note(delivery, "%s", why.text);
     }
+    db_rollback(delivery->store->db);
     /* the files of an earlier try are out still, or were not looked for yet */
     if (delivery->resumed && (delivery->earlier == NULL || delivery->earlier->len > 0))
         delivery->keep_witness = true;

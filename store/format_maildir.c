@@ -92,6 +92,7 @@ static bool maildir_create(struct store *store, const struct store_user *user, c
 struct search {
     struct delivery *delivery;
     GArray *inodes;
+    dev_t device;   /* that they are on: a folder may be a mount point, with inodes of its own */
     GPtrArray *found;
 };
 
@@ -175,7 +176,7 @@ static bool search_directory(struct search *search, const struct scan_folder *fo
 
         if ((named || has_inode(search->inodes, entry->d_ino)) &&
             fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(st.st_mode))
+            S_ISREG(st.st_mode) && (named || st.st_dev == search->device))
             remember(search, folder, path, entry->d_name, named, &st);
         errno = 0;
     }
@@ -196,8 +197,14 @@ static bool maildir_find_earlier(struct delivery *delivery, GPtrArray **ret_earl
     g_autoptr(GPtrArray) folders = NULL;
     g_autoptr(GArray) inodes = g_array_new(FALSE, FALSE, sizeof(ino_t));
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(earlier_free);
-    struct search search = {delivery, inodes, found};
+    struct search search = {delivery, inodes, 0, found};
+    struct stat st;
 
+    if (fstat(delivery->pending_dir, &st) < 0) {
+        error_set_errno(err, ERROR_TEMPORARY, errno, "cannot stat %s", PENDING_DIR);
+        return false;
+    }
+    search.device = st.st_dev;
     pending_inodes(delivery->pending_dir, delivery->key, inodes);
     if (!scan_folders(delivery->user->home, &folders, err))
         return false;
@@ -273,28 +280,45 @@ static void maildir_release(struct target *target)
     target->own = NULL;
 }
 
+/* The folder with all that a delivery may need in it. *@ret_exists: it has cur/, and so is a mailbox;
+ * tools that leave empty directories out take new/ and tmp/ away. */
+static int open_whole(int home, const char *mailbox, bool *ret_exists, struct error *err)
+{
+    static const char *const subs[] = {"cur", "new", "tmp"};
+    AUTO_FD folder = maildir_open(home, mailbox, err);
+
+    *ret_exists = false;
+    for (size_t i = 0; i < G_N_ELEMENTS(subs) && folder >= 0; i++) {
+        AUTO_FD sub = maildir_open_sub(folder, subs[i], mailbox, err);
+
+        if (sub < 0)
+            return -1;
+        *ret_exists = true;
+    }
+    return fd_steal(&folder);
+}
+
 /* The folder, made where it is missing and may be made. -1 and ENOENT: may not. */
 static int open_or_make(struct delivery *delivery, const struct target *target, struct error *err)
 {
     struct store *store = delivery->store;
+    const char *mailbox = target->mailbox;
     int home = delivery->user->home;
+    bool exists;
     struct error why = {0};
-    AUTO_FD folder = maildir_open(home, target->mailbox, &why);
+    int folder = open_whole(home, mailbox, &exists, &why);
 
-    if (folder >= 0) {
-        AUTO_FD cur = maildir_open_sub(folder, "cur", target->mailbox, &why);
-
-        if (cur >= 0)
-            return fd_steal(&folder);
-    }
-    if (why.code != ENOENT ||
-        (store->options.no_autocreate && !target->create && !mailbox_is_inbox(target->mailbox))) {
+    if (folder >= 0)
+        return folder;
+    if (why.code != ENOENT || (!exists && store->options.no_autocreate && !target->create &&
+                               !mailbox_is_inbox(mailbox))) {
         *err = why;
         return -1;
     }
-    if (!maildir_create(store, delivery->user, target->mailbox, err))
+    if (exists ? !make_and_close(home, mailbox, err)
+               : !maildir_create(store, delivery->user, mailbox, err))
         return -1;
-    return maildir_open(home, target->mailbox, err);
+    return open_whole(home, mailbox, &exists, err);
 }
 
 static bool maildir_resolve(struct delivery *delivery, struct target *target, struct error *err)

@@ -153,17 +153,17 @@ bool pending_new_content(int dir, const char *key, struct pending_file **ret_fil
 /* ------------------------------------------------------------------ claiming the key */
 
 /* rename that does not overwrite; 0 or -1. */
-static int rename_new(int dir, const char *from, const char *to)
+static int rename_new(int dir, const struct pending_file *from, const char *to)
 {
-    if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
+    if (renameat2(dir, from->name, dir, to, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -1;
-    /* the file system cannot; a kill between the two leaves a second link under the spool's name,
-     * which the search by inode does not take for a published file */
-    if (linkat(dir, from, dir, to, 0) < 0)
+    /* the file system cannot (NFS); what breaks off between the two leaves a second link under the
+     * spool's name, which the retry takes for a sign that the content is whole: so it must be */
+    if (fsync(from->fd) < 0 || linkat(dir, from->name, dir, to, 0) < 0)
         return -1;
-    return unlinkat(dir, from, 0);
+    return unlinkat(dir, from->name, 0);
 }
 
 /* Opens and locks <key>.0. *ret_file NULL: it went away meanwhile, try again. */
@@ -209,7 +209,7 @@ enum pending_claim pending_claim(int dir, const char *key, struct pending_file *
     for (int tries = 0; tries < 20; tries++) {
         struct pending_file *leftover;
 
-        if (rename_new(dir, spool->name, name) == 0) {
+        if (rename_new(dir, spool, name) == 0) {
             g_free(spool->name);
             spool->name = g_steal_pointer(&name);
             return PENDING_FRESH;

@@ -51,6 +51,14 @@ struct counting {
     struct usage usage;
 };
 
+/* Never negative: the numbers come from file names and from a file of the user's. */
+static int64_t sum(int64_t a, int64_t b)
+{
+    int64_t result;
+
+    return __builtin_add_overflow(a, b, &result) ? INT64_MAX : result;
+}
+
 static bool count_file(const struct scan_file *file, void *ctx, struct error *err)
 {
     struct counting *counting = ctx;
@@ -66,7 +74,7 @@ static bool count_file(const struct scan_file *file, void *ctx, struct error *er
             return true; /* moved or removed just now */
         size = st.st_size;
     }
-    counting->usage.bytes += (int64_t)size;
+    counting->usage.bytes = sum(counting->usage.bytes, (int64_t)size);
     counting->usage.count++;
     return true;
 }
@@ -99,15 +107,20 @@ static void write_usage(const struct store_user *user, const struct usage *usage
     g_autofree char *definition = definition_of(user);
     g_autofree char *text = g_strdup_printf("%s\n%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n",
                                             definition, usage->bytes, usage->count);
-    g_autofree char *name = g_strdup_printf("tmp/%s.%d", FILE_NAME, (int)getpid());
+    g_autofree char *name = g_strdup_printf("%s.%d", FILE_NAME, (int)getpid());
     struct error ignored;
-    AUTO_FD fd = openat(user->home, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-                        0600);
+    AUTO_FD tmp = path_open_dir(user->home, "tmp", &ignored);
+
+    if (tmp < 0)
+        return;
+    unlinkat(tmp, name, 0); /* of a process that died, or planted */
+
+    AUTO_FD fd = openat(tmp, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd >= 0 && io_write(fd, text, strlen(text), name, &ignored) &&
-        renameat(user->home, name, user->home, FILE_NAME) == 0)
+        renameat(tmp, name, user->home, FILE_NAME) == 0)
         return;
-    unlinkat(user->home, name, 0);
+    unlinkat(tmp, name, 0);
 }
 
 static bool count_anew(const struct store_user *user, struct usage *ret_usage, struct error *err)
@@ -132,10 +145,10 @@ static bool parse_usage(const char *text, const char *definition, struct usage *
     for (char **line = lines + 1; *line != NULL && **line != '\0'; line++) {
         long long bytes, count;
 
-        if (sscanf(*line, "%lld %lld", &bytes, &count) != 2)
+        if (sscanf(*line, "%lld %lld", &bytes, &count) != 2 ||
+            __builtin_add_overflow(usage.bytes, bytes, &usage.bytes) ||
+            __builtin_add_overflow(usage.count, count, &usage.count))
             return false;
-        usage.bytes += bytes;
-        usage.count += count;
         sums++;
     }
     if (sums == 0 || usage.bytes < 0 || usage.count < 0)
@@ -188,8 +201,8 @@ static bool usage_of_rows(struct store *store, const struct store_user *user,
 static bool is_over(const struct store_user *user, const struct usage *usage, int64_t bytes,
                     int64_t count)
 {
-    return (user->quota_bytes > 0 && usage->bytes + bytes > user->quota_bytes) ||
-           (user->quota_count > 0 && usage->count + count > user->quota_count);
+    return (user->quota_bytes > 0 && sum(usage->bytes, bytes) > user->quota_bytes) ||
+           (user->quota_count > 0 && sum(usage->count, count) > user->quota_count);
 }
 
 bool quota_check(struct store *store, const struct store_user *user, int64_t bytes, int64_t count,
@@ -219,11 +232,14 @@ bool quota_check(struct store *store, const struct store_user *user, int64_t byt
 bool quota_add(const struct store_user *user, int64_t bytes, int64_t count, struct error *err)
 {
     char line[64];
+    struct stat st;
+    /* a FIFO in its place would keep us waiting for a reader */
     AUTO_FD fd = user->format == STORE_MBOX
                      ? -1
-                     : openat(user->home, FILE_NAME, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+                     : openat(user->home, FILE_NAME,
+                              O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return true;
     g_snprintf(line, sizeof line, "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", bytes, count);
     return io_write(fd, line, strlen(line), FILE_NAME, err);

@@ -33,17 +33,26 @@ struct sweep {
 static int lock_file(int dir, const char *name)
 {
     AUTO_FD fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat now, held;
 
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return -1;
+    /* a retry may have put its own file in the place of what was opened */
+    if (fstat(fd, &held) < 0 || fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) < 0 ||
+        held.st_ino != now.st_ino)
         return -1;
     return fd_steal(&fd);
 }
 
 static void sweep_spool(struct sweep *sweep, const char *name, const struct stat *st)
 {
+    /* a young one is left alone: its process may be about to lock it */
+    if (sweep->now - st->st_mtime < SPOOL_AGE_S)
+        return;
+
     AUTO_FD lock = lock_file(sweep->dir, name);
 
-    if (lock < 0 || sweep->now - st->st_mtime < SPOOL_AGE_S)
+    if (lock < 0)
         return;
     sweep->counts->spools++;
     if (!sweep->check_only)

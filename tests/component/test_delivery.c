@@ -286,6 +286,106 @@ static void hostile_mailboxes_go_to_inbox(void **state)
     world_check_rows(&world);
 }
 
+/* @length characters of four bytes each that nothing compresses. */
+static char *dense_text(size_t length)
+{
+    GString *text = g_string_new(NULL);
+    guint32 random = 1;
+
+    for (size_t i = 0; i < length; i++) {
+        random = random * 1664525 + 1013904223;
+        g_string_append_unichar(text, 0x20000 + (random >> 8) % 0xa000);
+    }
+    return g_string_free(text, FALSE);
+}
+
+/* What a sender writes into the header is never a reason to keep the message out: it would wait until
+ * it bounces. An entry of an index of PostgreSQL holds 2704 bytes. */
+static void hostile_header_texts(void **state)
+{
+    static const int64_t dates[] = {INT64_MIN, INT64_MAX, -62135596801, 253402300800};
+    g_autofree char *text = dense_text(300000);
+    const char *const broken = "\xff\xed\xa0\x80 \xf4\x90\x80\x80\xc3";
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(dates); i++) {
+        const char *all = i % 2 == 0 ? text : broken;
+        const struct header_row row = {all, all, all, dates[i], all, all, true, all};
+        const struct delivery_target target = {.mailbox = "INBOX", .row = &row};
+        struct attempt attempt = {.targets = &target, .target_count = 1};
+
+        if (!world_deliver(&world, &attempt))
+            fail_msg("%zu: %s", i, attempt.err.text);
+        attempt_clear(&attempt);
+    }
+    world_check_rows(&world);
+}
+
+/* The longest name that can be a folder's, in letters that take most room. */
+static void longest_mailbox_name(void **state)
+{
+    g_autofree char *name = NULL;
+    struct attempt attempt = {0};
+
+    (void)state;
+    for (size_t length = 200; name == NULL; length--) {
+        g_autofree char *text = dense_text(length);
+        struct error ignored;
+
+        if (!store_mailbox_canonical(text, &name, &ignored))
+            name = NULL;
+    }
+
+    const struct delivery_target target = {.mailbox = name, .row = &a_row};
+
+    attempt.targets = &target;
+    attempt.target_count = 1;
+    if (!world_deliver(&world, &attempt))
+        fail_msg("%s", attempt.err.text);
+    assert_string_equal(((struct delivery_stored *)attempt.result.stored->pdata[0])->mailbox, name);
+    attempt_clear(&attempt);
+    world_check_rows(&world);
+}
+
+/* A copy by a program that leaves empty folders out (tar, rsync, git): new/ is made again. */
+static void folders_without_new(void **state)
+{
+    static const char *const both[] = {"INBOX", "Work", NULL};
+
+    (void)state;
+    world.options.no_autocreate = true;
+    world_restart(&world);
+    assert_true(store_mailbox_create(world.store, &world.user, "Work", &(struct error){0}));
+    world_deliver_to(&world, NULL, inbox);
+
+    g_autofree char *file = world_only_file(&world, "new");
+    g_autofree char *from = g_strdup_printf("new/%s", file);
+    g_autofree char *to = g_strdup_printf("cur/%s:2,S", file);
+
+    rename_in_home(from, to);
+    assert_int_equal(unlinkat(world.user.home, "new", AT_REMOVEDIR), 0);
+    assert_int_equal(unlinkat(world.user.home, ".Work/new", AT_REMOVEDIR), 0);
+    assert_int_equal(unlinkat(world.user.home, ".Work/tmp", AT_REMOVEDIR), 0);
+    world_deliver_to(&world, NULL, both);
+    assert_int_equal(world_count(&world, "new"), 1);
+    assert_int_equal(world_count(&world, ".Work/new"), 1);
+}
+
+/* Something else in the place of a folder's new/ is not cured by time either. */
+static void blocked_new_goes_to_inbox(void **state)
+{
+    int fd;
+
+    (void)state;
+    world_deliver_to(&world, NULL, work);
+    rename_in_home(".Work/new", ".Work/old");
+    fd = openat(world.user.home, ".Work/new", O_WRONLY | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    world_deliver_to(&world, NULL, work);
+    assert_int_equal(world_count(&world, "new"), 1);
+}
+
 static void autocreate_off(void **state)
 {
     const struct delivery_target targets[] = {
@@ -802,6 +902,40 @@ static void quota(void **state)
     assert_int_equal(world_count_all(&world), 2);
 }
 
+/* In the place of maildirsize: nothing that a delivery waits for, or that is counted wrong. */
+static void quota_file_planted(void **state)
+{
+    static const char *const lines[] = {
+        "1000S\n9223372036854775807 1\n9223372036854775807 1\n",
+        "1000S\n-9223372036854775807 1\n-9223372036854775807 1\n",
+        "1000S\n99999999999999999999999 99999999999999999999999\n1 1\n",
+    };
+    g_autofree char *path = home_path("maildirsize");
+    g_autofree char *mail = home_path("cur/1.x,S=9223372036854775807:2,S");
+    g_autofree char *mail_too = home_path("cur/2.x,S=9223372036854775807:2,S");
+    struct attempt attempt = {0};
+    struct stat st;
+
+    (void)state;
+    world_deliver_to(&world, NULL, inbox);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    world_deliver_to(&world, NULL, inbox);
+    world.user.quota_bytes = 1000;
+    world_deliver_to(&world, NULL, inbox);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_true(S_ISREG(st.st_mode));
+    for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
+        assert_true(g_file_set_contents(path, lines[i], -1, NULL));
+        world_deliver_to(&world, NULL, inbox);
+    }
+    assert_true(g_file_set_contents(mail, MESSAGE, -1, NULL));
+    assert_true(g_file_set_contents(mail_too, MESSAGE, -1, NULL));
+    unlink(path);
+    assert_false(world_deliver(&world, &attempt));
+    assert_int_equal(attempt.err.kind, ERROR_QUOTA_DEFER);
+    attempt_clear(&attempt);
+}
+
 /* A committed delivery must not bounce, however full the mailbox is by now. */
 static void quota_does_not_bounce_what_is_delivered(void **state)
 {
@@ -903,6 +1037,10 @@ static int run_with(enum db_kind kind)
         T(two_at_once_on_one_key),
         T(many_at_once_on_one_user),
         T(hostile_mailboxes_go_to_inbox),
+        T(hostile_header_texts),
+        T(longest_mailbox_name),
+        T(folders_without_new),
+        T(blocked_new_goes_to_inbox),
         T(autocreate_off),
         T(links_in_the_home_are_not_followed),
         T(undone_leaves_nothing),
@@ -928,6 +1066,7 @@ static int run_with(enum db_kind kind)
         T(quota_does_not_bounce_what_is_delivered),
         T(quota_counts_only_what_is_added),
         T(quota_is_counted_anew),
+        T(quota_file_planted),
         T(sweep),
 #undef T
     };
