@@ -70,12 +70,12 @@ class Account:
         """As the MTA would, without a fault."""
         return self.s.run("vmail-lda", *self.words(number), input=self.mail(number))
 
-    def start(self, number, faults, library=None, **more):
+    def start(self, number, faults, library=None, sender=None, **more):
         """The same in the background, with the preloaded library; join() waits for it."""
         if os.path.exists(self.report):
             os.unlink(self.report)
         command = [os.path.join(self.s.path("libexec"), "vmail-lda"), "-c", self.s.config,
-                   *self.words(number)]
+                   *self.words(number), *(("-f", sender) if sender else ())]
         environment = {**os.environ, "LD_PRELOAD": library or self.preload,
                        "FAULT_REPORT": self.report, "LC_ALL": "C.UTF-8",
                        "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0", **faults}
@@ -179,4 +179,8 @@ class Account:
         killed before it knew its key is nobody's to resume; the sweep takes it."""
         return [path for path in maildir.leftovers(self.home)
                 if spools or not os.path.basename(path).startswith("spool.")
-                ] + glob.glob(self.home + "/**/*.lock", recursive=True)
+                ] + self.locks()
+
+    def locks(self):
+        """Lock files of a process that was killed; who needs them takes them when they are old."""
+        return glob.glob(self.home + "/**/*.lock", recursive=True)

@@ -48,6 +48,8 @@ STORIES = {
     "edit": ('require ["editheader","fileinto","copy","mailbox"];\nfileinto :copy :create "A";\n'
              'addheader "X-Seen" "yes";\n', ["INBOX", "A"], 0, 0),
 }
+# the same, and the account is new each time: home and folders are made
+STORIES["new"] = STORIES["three"]
 
 # what the script is when it changed between the try and the retry
 OTHER_SCRIPT = 'require ["fileinto","mailbox"];\nfileinto :create "A"; fileinto :create "D";\n'
@@ -92,7 +94,7 @@ class Faults(Account):
         self.client = None
         if options.between == "dovecot":
             dovecot = Dovecot(s, options.database).start()
-            s.vmail("user", "password", ALICE, input="secret\n")
+            s.execute("UPDATE virtual_users SET password = '{PLAIN}secret'")
             self.client = dovecot.imap(ALICE)
 
     def next(self):
@@ -128,7 +130,7 @@ class Faults(Account):
     def client_of_dovecot(self, what, number):
         client = self.client
         found = []
-        for mailbox in (["INBOX"] + [t for t in self.targets if t != "INBOX"]):
+        for mailbox in (["INBOX"] + ["INBOX." + t for t in self.targets if t != "INBOX"]):
             if client.select(mailbox)[0] != "OK":
                 continue  # the folder is not there yet
             found = client.uid("search", None, "HEADER", "Message-ID",
@@ -138,8 +140,8 @@ class Faults(Account):
         want(len(found) == 1, "Dovecot finds what is published once", found)
         answers = {
             "read": lambda: client.uid("store", found[0], "+FLAGS", "(\\Seen \\Flagged)"),
-            "move": lambda: client.uid("move", found[0], "Moved"),
-            "copy": lambda: client.uid("copy", found[0], "Moved"),
+            "move": lambda: client.uid("move", found[0], "INBOX.Moved"),
+            "copy": lambda: client.uid("copy", found[0], "INBOX.Moved"),
             "delete": lambda: (client.uid("store", found[0], "+FLAGS", "(\\Deleted)"),
                                client.expunge())[1],
         }[what]()
@@ -170,6 +172,10 @@ class Faults(Account):
 
     def back(self):
         """As it was before the try."""
+        if self.options.story == "new":
+            shutil.rmtree(self.home)
+            self.tell(self.script)
+            self.s.execute("DELETE FROM email_headers")
         if self.options.between == "script":
             self.tell(self.script)
         if self.options.between == "refuse":
@@ -207,6 +213,8 @@ class Faults(Account):
         published = bool(self.files(number))
         wanted = self.between(number)
         files = self.files(number)
+        for lock in self.locks():  # the MTA tries again minutes later
+            os.utime(lock, (0, 0))
         again = self.deliver(number)
         want(again.status == 0, "the retry of %s succeeds" % place, again)
         once_more = self.deliver(number)
@@ -218,10 +226,12 @@ class Faults(Account):
             self.check(number, place, wanted)
 
     def total(self, which):
-        number = self.next()
-        first = self.deliver_with(number, FAULT_AT="0", FAULT_SET=which)
-        want(first.status == 0, "the delivery without a fault succeeds", first)
-        self.check(number, "the delivery without a fault")
+        for _ in range(2):  # the first one makes the folders
+            self.back()
+            number = self.next()
+            first = self.deliver_with(number, FAULT_AT="0", FAULT_SET=which)
+            want(first.status == 0, "the delivery without a fault succeeds", first)
+            self.check(number, "the delivery without a fault")
         _, total = self.happened()
         want(total is not None and total > 10, "more than ten points are seen", total)
         return total
@@ -245,8 +255,10 @@ class Faults(Account):
              "%s were really visited" % what, self.counts.tried)
 
     def kill(self):
-        total = self.total("changes")
-        if self.options.between == "refuse":
+        if self.options.between != "refuse":
+            total = self.total("changes")
+        else:
+            self.deliver(self.next())
             self.back()
             ended = self.deliver_with(self.next(), FAULT_AT="0", FAULT_SET="changes")
             want_equal(ended.status, 75, "a refused COMMIT defers")
@@ -260,7 +272,8 @@ class Faults(Account):
             what = self.kill_at(number, at)
             self.counts.tried += bool(what)
             self.retry(number, "kill at %s" % (what or at))
-        self.back()
+        if self.options.between:
+            self.back()
         self.enough("kill points")
         if self.options.between:
             want(self.counts.resumed > 0, "some deliveries were published and not committed")
@@ -272,6 +285,7 @@ class Faults(Account):
         second = itertools.cycle(range(1, total + 1, 1 if self.options.points else 3))
         for at in self.points(total):
             for _ in range(1 if self.options.points else max(1, total // 7)):
+                self.back()
                 number = self.next()
                 what = self.kill_at(number, at)
                 then = self.kill_at(number, next(second) * 5 % total + 1)
@@ -285,6 +299,7 @@ class Faults(Account):
         plan = [(at, kind) for at in self.points(total) for kind in
                 ([next(kinds)] if self.options.points else KINDS)]
         for at, kind in plan:
+            self.back()
             number = self.next()
             started = time.monotonic()
             ended = self.deliver_with(number, FAULT_AT=str(at), FAULT_DO=kind, FAULT_SET="all")
@@ -313,6 +328,7 @@ class Faults(Account):
         self.enough("errors")
 
     def race_at(self, at, same, killed):
+        self.back()
         first = self.next()
         second = first if same else self.next()
         process = self.start(first, {"FAULT_AT": str(at), "FAULT_DO": "stop",
@@ -333,6 +349,8 @@ class Faults(Account):
         want(ended.status in ((-9,) if stopped and killed else (0, 75)),
              "the delivery that stood still is made or deferred: " + place, ended)
         self.counts.failed += (ended.status == 75) + (meanwhile.status == 75)
+        for number in {first, second}:
+            self.deliver(number)
         for number in {first, second}:
             self.retry(number, place)
 
