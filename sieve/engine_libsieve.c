@@ -61,6 +61,7 @@ struct child {
     const char *addresses;      /* the script's own :addresses, as a Sieve list; or NULL */
     bool says_keep;             /* the script has a keep of its own */
     bool says_subject;
+    unsigned seconds;           /* processor time */
     bool failed;
 };
 
@@ -475,11 +476,11 @@ static void set_bounds(unsigned seconds)
 }
 
 /* Exit status 0: out is complete; 1: the script failed. Never returns. */
-static void __attribute__((noreturn)) work(struct child *child, int fd, unsigned seconds)
+static void __attribute__((noreturn)) work(struct child *child, int fd)
 {
     sieve2_context_t *context = NULL;
 
-    set_bounds(seconds);
+    set_bounds(child->seconds);
     if (sieve2_alloc(&context) != SIEVE2_OK || sieve2_callbacks(context, callbacks) != SIEVE2_OK)
         _exit(2);
     int status = child->run == NULL ? sieve2_validate(context, child)
@@ -525,13 +526,13 @@ static enum outcome run_child(struct child *child, GString *out)
 {
     int fds[2], status = 0;
     /* processor time ends it first, the wall clock a child that waits */
-    gint64 deadline = g_get_monotonic_time() + (gint64)SECONDS_MAX * 2 * G_USEC_PER_SEC;
+    gint64 deadline = g_get_monotonic_time() + (gint64)child->seconds * 3 * G_USEC_PER_SEC;
 
     if (pipe2(fds, O_CLOEXEC) != 0)
         return DIED;
     pid_t pid = fork();
     if (pid == 0)
-        work(child, fds[1], SECONDS_MAX);
+        work(child, fds[1]);
     close(fds[1]);
     bool complete = pid > 0 && read_all(fds[0], out, deadline);
     close(fds[0]);
@@ -549,10 +550,16 @@ static enum outcome run_child(struct child *child, GString *out)
     return WEXITSTATUS(status) == 0 ? FINISHED : SCRIPT_WRONG;
 }
 
+/* The kernel counts whole seconds. */
+static unsigned seconds_of(const struct sieve_options *options)
+{
+    return (unsigned)CLAMP((options->limits.max_cpu_ms + 999) / 1000, 1, SECONDS_MAX);
+}
+
 void sieve_libsieve_compile(struct sieve_compiler *compiler, const struct sieve_program *program)
 {
     struct child child = {.arena = compiler->arena, .script = program->source,
-        .out = g_string_new(NULL)};
+        .out = g_string_new(NULL), .seconds = seconds_of(compiler->options)};
     g_autoptr(GString) out = g_string_new(NULL);
 
     if (strlen(program->source) != program->source_length) {
@@ -627,7 +634,8 @@ enum sieve_status sieve_libsieve_run(struct sieve_run *run, const struct sieve_p
     scan_script(run->arena, program->source, program->source_length, recipients, &scan);
     struct child child = {.arena = run->arena, .script = scan.text->str, .run = run,
         .out = g_string_new(NULL), .says_keep = scan.keep, .says_subject = scan.subject,
-        .addresses = scan.addresses->len > 0 ? scan.addresses->str : NULL};
+        .addresses = scan.addresses->len > 0 ? scan.addresses->str : NULL,
+        .seconds = seconds_of(run->options)};
     switch (run_child(&child, out)) {
     case FINISHED:
         status = run_actions(run, out);
