@@ -38,6 +38,19 @@ static void normalise_sender(char **sender)
     }
 }
 
+/* A sender may write what he likes before the @ (RFC 5321 4.1.2), and pipe(8) without flag q passes it
+ * without its quotes: the mail is for @user all the same. */
+static void normalise_recipient(char **recipient, const char *user)
+{
+    struct error ignored;
+
+    if (*recipient != NULL && normalise_address(recipient, "recipient", &ignored) &&
+        (*recipient)[0] != '\0')
+        return;
+    g_free(*recipient);
+    *recipient = g_strdup(user);
+}
+
 /* --- DSN parameters */
 
 static bool is_ret(const char *value)
@@ -110,20 +123,13 @@ bool envelope_normalise(struct envelope *envelope, struct error *err)
         return false;
     if (envelope->sender != NULL)
         normalise_sender(&envelope->sender);
-    if (envelope->original_recipient != NULL && envelope->original_recipient[0] == '\0')
-        g_clear_pointer(&envelope->original_recipient, g_free);
-    if (envelope->recipient == NULL || envelope->recipient[0] == '\0') {
-        g_free(envelope->recipient);
-        envelope->recipient = g_strdup(envelope->user);
-    }
-    if (envelope->original_recipient == NULL)
-        envelope->original_recipient = g_strdup(envelope->recipient);
+    normalise_recipient(&envelope->recipient, envelope->user);
+    normalise_recipient(&envelope->original_recipient, envelope->recipient);
     if (envelope->auth != NULL && envelope->auth[0] == '\0') /* pipe(8): nobody logged in */
         g_clear_pointer(&envelope->auth, g_free);
     if (envelope->queue_id != NULL && envelope->queue_id[0] == '\0')
         g_clear_pointer(&envelope->queue_id, g_free);
-    return normalise_address(&envelope->recipient, "final recipient (-r)", err) &&
-           normalise_address(&envelope->original_recipient, "original recipient (-a)", err);
+    return true;
 }
 
 void envelope_clear(struct envelope *envelope)

@@ -21,8 +21,8 @@ struct envelope {
 };
 
 /* Normalises in place what pipe(8) and people pass: strips <>, "MAILER-DAEMON" and "<>" become the
- * null sender, domains to lower case, missing recipients filled in. ERROR_USAGE for addresses with
- * control characters or without a user. */
+ * null sender, domains to lower case; recipients that are missing or no address are filled in. ERROR_USAGE
+ * without a user that is an address. */
 bool envelope_normalise(struct envelope *envelope, struct error *err);
 
 /* One SMTP parameter of RFC 3461, "ENVID=x", "RET=HDRS", "NOTIFY=NEVER", "ORCPT=rfc822;a@b". An empty

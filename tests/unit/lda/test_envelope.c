@@ -27,7 +27,13 @@ static void what_pipe_passes(void **state)
         {"empty words are none", "a@b.c", NULL, "", "", "a@b.c", NULL, "a@b.c", "a@b.c"},
         {"no user", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL},
         {"empty user", "", NULL, NULL, NULL, NULL, NULL, NULL, NULL},
-        {"line break in a recipient", "a@b.c", NULL, "a@b.c\nBcc: x", NULL, NULL, NULL, NULL, NULL},
+        {"line break in a user", "a@b.c\nBcc: x", NULL, NULL, NULL, NULL, NULL, NULL, NULL},
+        {"line break in a recipient", "a@b.c", NULL, "a@b.c\nBcc: x", NULL, "a@b.c", NULL, "a@b.c",
+         "a@b.c"},
+        {"quotes that pipe took away", "a@b.c", NULL, "a+x y@b.c", "x y@d.e", "a@b.c", NULL, "a@b.c",
+         "a@b.c"},
+        {"only the original is broken", "a@b.c", NULL, "a+x@b.c", "<>", "a@b.c", NULL, "a+x@b.c",
+         "a+x@b.c"},
     };
 
     (void)state;
