@@ -2,6 +2,7 @@ install(DIRECTORY schema/ DESTINATION ${CMAKE_INSTALL_DATADIR}/vmail-lda/schema
     FILES_MATCHING PATTERN "*.sql")
 install(FILES docs/vmail-lda.1 docs/vmail.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES docs/vmail.conf.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
+install(FILES docs/vmail-sieve.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
 install(FILES postfix-master.cf.example vmail.conf.example README.md LICENSE
     docs/dovecot.conf.example docs/pgbouncer.ini.example
     DESTINATION ${CMAKE_INSTALL_DOCDIR})

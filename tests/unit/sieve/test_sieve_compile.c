@@ -164,10 +164,17 @@ static void test_limit_table(void **state)
 
 static void test_extension_list(void **state)
 {
+    g_autofree char *manual = NULL;
     size_t count = 0;
 
     (void)state;
+    assert_true(g_file_get_contents(TEST_SOURCE_DIR "/docs/vmail-sieve.7", &manual, NULL, NULL));
     for (const struct sieve_extension_info *info = sieve_extensions(); info->names != NULL; info++) {
+        const char *name = strchr(info->names, ';') != NULL ? strchr(info->names, ';') + 1
+                                                            : info->names;
+
+        if (strstr(manual, name) == NULL)
+            fail_msg("vmail-sieve(7) does not name %s", info->names);
         if (count > 0)
             assert_true(strcmp(info[-1].names, info->names) < 0);
         assert_non_null(info->rfc);
