@@ -165,9 +165,7 @@ bool syncer_run(struct syncer *syncer, struct db *db, const struct user *user,
     struct sync_user store_user = {.id = user->id, .address = user->address};
     AUTO_FD home = -1;
 
-    *ret_skipped = user->mbox;
-    if (user->mbox)
-        return true;
+    *ret_skipped = false;
     home = user_open_home(user, syncer->config, false, err);
     if (home < 0) {
         if (err->code != ENOENT)
@@ -176,6 +174,8 @@ bool syncer_run(struct syncer *syncer, struct db *db, const struct user *user,
         return true;
     }
     store_user.home = home;
+    store_user.mbox = user->mbox;
+    store_user.mbox_locks = config_text(syncer->config, CONFIG_MBOX_LOCKS);
     own.sent_mailboxes = syncer->sent_mailboxes;
     return sync_run(db, &store_user, &syncer->host, &own, counts, err);
 }

@@ -208,7 +208,7 @@ static bool load_users(struct watch *watch, struct error *err)
         struct user *user = users->pdata[i];
         struct watched_user *watched = g_hash_table_lookup(watch->users, &user->id);
 
-        if (!watched && !user->mbox) {
+        if (!watched) {
             watched = g_new0(struct watched_user, 1);
             watched->user = user;
             watched->dirty.mailboxes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

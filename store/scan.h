@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct sync_mbox_place;
+
 /* A folder as found on disk. */
 struct scan_folder {
     char *dir;           /* "." for INBOX, ".X.Y" */
@@ -26,6 +28,8 @@ struct scan_file {
     char *name;          /* base name: without ":2,flags" */
     char *flags;         /* the letters behind ":2,", sorted, each once; "" */
     bool is_new;         /* in new/, not cur/ */
+    const char *keywords; /* of an mbox's message, separated by spaces; NULL: letters in flags */
+    const struct sync_mbox_place *mbox; /* where in an mbox it lies; NULL: a file */
 };
 
 /* Change stamp of a folder: new/ and cur/'s mtime and dovecot-keywords', in nanoseconds. Two stamps that

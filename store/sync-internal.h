@@ -20,8 +20,16 @@ struct missing_row {
     bool taken;              /* its file was found elsewhere */
 };
 
+/* Where a message of an mbox lies, as long as the file has this stamp. */
+struct sync_mbox_place {
+    off_t header, body, end;
+    int64_t received_at;
+    struct scan_stamp stamp;
+};
+
 /* A file to make a row of. */
 struct unknown_file {
+    struct sync_mbox_place *mbox; /* a message in the mbox @path; NULL: a file */
     char *path;              /* below the home */
     char *name, *mailbox, *letters;
     char *flags;
@@ -70,6 +78,23 @@ bool sync_compare_folder(struct sync *sync, const struct scan_folder *folder,
 /* All rows of a mailbox without a folder miss their files. */
 bool sync_miss_mailbox(struct sync *sync, const char *mailbox, struct error *err);
 bool sync_same_stamps(const struct scan_stamp *a, const struct scan_stamp *b);
+
+/* --- sync_mbox.c */
+
+/* The mboxes of a home as folders, and the stamp of one; as scan_folders and scan_stamp. */
+bool sync_mbox_folders(int home, GPtrArray **ret_folders, struct error *err);
+bool sync_mbox_stamp(int home, const char *path, struct scan_stamp *ret_stamp, struct error *err);
+/* As scan_files; *@ret_stamp is of what was seen. *@ret_busy: somebody holds its lock for long, nothing was
+ * looked at. */
+bool sync_mbox_files(struct sync *sync, const char *mailbox, struct scan_stamp *ret_stamp,
+                     scan_found *found, void *ctx, bool *ret_busy, struct error *err);
+/* Writes \Seen into the messages: @wishes, key → GINT_TO_POINTER(1: not seen, 2: seen). *@ret_done: the
+ * keys of those that have it now. */
+bool sync_mbox_carry(struct sync *sync, const char *mailbox, GHashTable *wishes,
+                     GHashTable **ret_done, struct error *err);
+/* The message as a file of its own, without what the mbox added; its mtime is when it was received. -1
+ * with err->code ENOENT: the mbox was changed since. */
+int sync_mbox_extract(const struct sync *sync, const struct unknown_file *file, struct error *err);
 
 /* --- sync_unknown.c */
 

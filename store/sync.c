@@ -180,7 +180,8 @@ static bool sync_present(struct sync *sync, const GPtrArray *folders, struct err
             continue;
         }
         sync->counts->folders++;
-        if (!scan_stamp(sync->user->home, folder->dir, &state->stamp, err)) {
+        if (!(sync->user->mbox ? sync_mbox_stamp : scan_stamp)(sync->user->home, folder->dir,
+                                                               &state->stamp, err)) {
             if (err->code != ENOENT)
                 return false;
             error_clear(err);
@@ -235,7 +236,8 @@ static bool run(struct sync *sync, struct error *err)
 {
     g_autoptr(GPtrArray) folders = NULL;
 
-    return scan_folders(sync->user->home, &folders, err) && sync_present(sync, folders, err) &&
+    return (sync->user->mbox ? sync_mbox_folders : scan_folders)(sync->user->home, &folders, err) &&
+           sync_present(sync, folders, err) &&
            sync_vanished(sync, err) && sync_add_unknown(sync, err) &&
            sync_remove_missing(sync, err) && keep_stamps(sync, err) && sync_commit_batch(sync, err);
 }

@@ -39,6 +39,8 @@ struct sync_user {
     int64_t id;
     const char *address; /* for messages */
     int home;            /* descriptor of the home; borrowed */
+    bool mbox;           /* keeps mail in mboxes, else in Maildir */
+    const char *mbox_locks; /* as struct store_options has it */
 };
 
 struct sync_counts {

@@ -168,7 +168,9 @@ static struct unknown_file *unknown_file_new(const struct folder_pass *pass,
 {
     struct unknown_file *unknown = g_new0(struct unknown_file, 1);
 
-    unknown->path = path_of(pass->folder, file->is_new, file->entry);
+    unknown->path = file->mbox ? g_strdup(pass->folder->dir)
+                               : path_of(pass->folder, file->is_new, file->entry);
+    unknown->mbox = file->mbox ? g_memdup2(file->mbox, sizeof *file->mbox) : NULL;
     unknown->name = g_strdup(file->name);
     unknown->mailbox = g_strdup(pass->folder->mailbox);
     unknown->letters = g_strdup(file->flags);
@@ -178,12 +180,22 @@ static struct unknown_file *unknown_file_new(const struct folder_pass *pass,
     return unknown;
 }
 
+static char *flags_of(const struct folder_pass *pass, const struct scan_file *file)
+{
+    g_autofree char *system = NULL;
+
+    if (!file->keywords)
+        return scan_flags_describe(file->flags, &pass->keywords);
+    system = scan_flags_describe(file->flags, NULL);
+    return g_strdup_printf("%s%s%s", system, *system && *file->keywords ? " " : "", file->keywords);
+}
+
 static bool on_file(const struct scan_file *file, void *ctx, struct error *err)
 {
     struct folder_pass *pass = ctx;
     struct sync *sync = pass->sync;
     struct known_row *row = g_hash_table_lookup(pass->rows, file->name);
-    g_autofree char *flags = scan_flags_describe(file->flags, &pass->keywords);
+    g_autofree char *flags = flags_of(pass, file);
 
     sync->counts->files++;
     sync->files++;
@@ -379,11 +391,68 @@ static bool add_all_missing(struct sync *sync, const char *mailbox, GHashTable *
     return true;
 }
 
+/* is_read into the headers of an mbox's messages, before they are compared: they move within the file. */
+static bool carry_into_mbox(struct folder_pass *pass, struct error *err)
+{
+    struct sync *sync = pass->sync;
+    g_autoptr(GHashTable) wishes = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) done = NULL;
+    GHashTableIter iter;
+    gpointer file, value;
+
+    g_hash_table_iter_init(&iter, pass->rows);
+    while (g_hash_table_iter_next(&iter, &file, &value)) {
+        const struct known_row *row = value;
+
+        if (row->is_read != row->file_is_read)
+            g_hash_table_insert(wishes, file, GINT_TO_POINTER(row->is_read ? 2 : 1));
+    }
+    if (g_hash_table_size(wishes) == 0 || sync->options->check_only)
+        return true;
+    if (!sync_mbox_carry(sync, pass->folder->mailbox, wishes, &done, err))
+        return false;
+    g_hash_table_iter_init(&iter, done);
+    while (g_hash_table_iter_next(&iter, &file, NULL)) {
+        struct known_row *row = g_hash_table_lookup(pass->rows, file);
+
+        sync->counts->carried++;
+        row->file_is_read = row->is_read;
+        if (!queue_carried(sync, row, err))
+            return false;
+    }
+    return sync_commit_batch(sync, err);
+}
+
+static bool compare_mbox(struct folder_pass *pass, struct error *err)
+{
+    struct sync *sync = pass->sync;
+    const char *mailbox = pass->folder->mailbox;
+    bool busy;
+
+    if (!load_rows(sync, mailbox, &pass->rows, err) || !carry_into_mbox(pass, err) ||
+        !sync_mbox_files(sync, mailbox, &pass->state->stamp, on_file, pass, &busy, err))
+        return false;
+    if (busy) {
+        pass->state->unsettled = true;
+        sync->counts->waiting++;
+        return true;
+    }
+    /* what a check only counts, or could not be written */
+    if (sync->options->check_only)
+        sync->counts->carried += pass->carries->len;
+    else
+        sync->counts->waiting += pass->carries->len;
+    pass->state->unsettled = pass->state->unsettled || pass->carries->len > 0;
+    return add_all_missing(sync, mailbox, pass->rows, err);
+}
+
 static bool compare_folder(struct folder_pass *pass, struct error *err)
 {
     struct sync *sync = pass->sync;
     bool sure = true;
 
+    if (sync->user->mbox)
+        return compare_mbox(pass, err);
     if (!scan_keywords_read(sync->user->home, pass->folder->dir, &pass->keywords, err) ||
         !load_rows(sync, pass->folder->mailbox, &pass->rows, err) ||
         !scan_files(sync->user->home, pass->folder->dir, on_file, pass, &sync->counts->ignored,

@@ -22,6 +22,7 @@ void sync_unknown_file_free(gpointer data)
     g_free(file->mailbox);
     g_free(file->letters);
     g_free(file->flags);
+    g_free(file->mbox);
     g_free(file);
 }
 
@@ -124,7 +125,8 @@ static bool insert_row(struct sync *sync, const struct unknown_file *file,
 /* Opens, makes the row, puts it where it belongs. */
 static bool read_unknown(struct sync *sync, const struct unknown_file *file, struct error *err)
 {
-    AUTO_FD fd = path_open_file(sync->user->home, file->path, err);
+    AUTO_FD fd = file->mbox ? sync_mbox_extract(sync, file, err)
+                            : path_open_file(sync->user->home, file->path, err);
     struct header_row *row;
     struct missing_row *missing;
     struct stat status;
@@ -143,7 +145,8 @@ static bool read_unknown(struct sync *sync, const struct unknown_file *file, str
         error_set_errno(err, ERROR_TEMPORARY, errno, "cannot look at %s", file->path);
         return false;
     }
-    if (!file->rebuild && sync->options->min_age_s > 0 &&
+    /* a delivery holds an mbox's lock until its row is there: what was seen is as old as can be */
+    if (!file->rebuild && !file->mbox && sync->options->min_age_s > 0 &&
         time(NULL) - status.st_ctime < sync->options->min_age_s) {
         leave_for_next_time(sync, file);
         return true;
