@@ -59,7 +59,9 @@ static bool make_row(void *ctx, int fd, const char *name, struct header_row **re
     when = row_received_at(message);
     if (when == 0)
         when = fstat(fd, &status) == 0 ? (int64_t)status.st_mtime : (int64_t)time(NULL);
-    if (!row_new(message, NULL, when, ret_row, err)) {
+    /* what the delivery put on top: the recipient of a message without a To field */
+    if (!row_new(message, headers_get(message_headers(message), "Delivered-To"), when, ret_row,
+                 err)) {
         error_prefix(err, "%s", name);
         return false;
     }

@@ -30,20 +30,37 @@ static const char *cut_message_id(const char *text, char **ret_memory)
     return shorter;
 }
 
+#define INSERT \
+    "INSERT INTO email_headers (user_id, subject, sender, recipient, date, is_read, file_is_read, " \
+    "mailbox, message_id, file, size, flags, refs, has_attachment, received_at, search_document) " \
+    "VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
+
 bool rows_queue_insert(struct db *db, const struct row_place *place, const struct header_row *row,
                        struct error *err)
 {
     static const char sql[] =
-        "INSERT INTO email_headers (user_id, subject, sender, recipient, date, is_read, file_is_read, "
-        "mailbox, message_id, file, size, flags, refs, has_attachment, received_at, "
-        "search_document) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
+        INSERT
         "ON CONFLICT (user_id, mailbox, file) DO UPDATE SET subject = excluded.subject, "
         "sender = excluded.sender, recipient = excluded.recipient, date = excluded.date, "
         "is_read = excluded.is_read, file_is_read = excluded.file_is_read, "
         "message_id = excluded.message_id, size = excluded.size, flags = excluded.flags, "
         "refs = excluded.refs, has_attachment = excluded.has_attachment, "
         "received_at = excluded.received_at, search_document = excluded.search_document";
+    /* As above, but the envelope's recipient stays, and with it the document that holds it. */
+    static const char rebuild_sql[] =
+        INSERT
+        "ON CONFLICT (user_id, mailbox, file) DO UPDATE SET subject = excluded.subject, "
+        "sender = excluded.sender, "
+        "recipient = coalesce(excluded.recipient, email_headers.recipient), "
+        "date = excluded.date, "
+        "is_read = excluded.is_read, file_is_read = excluded.file_is_read, "
+        "message_id = excluded.message_id, size = excluded.size, flags = excluded.flags, "
+        "refs = excluded.refs, has_attachment = excluded.has_attachment, "
+        "received_at = coalesce(email_headers.received_at, excluded.received_at), "
+        "search_document = CASE WHEN excluded.recipient IS NULL AND "
+        "email_headers.recipient IS NOT NULL "
+        "THEN coalesce(email_headers.search_document, excluded.search_document) "
+        "ELSE excluded.search_document END";
     g_autofree char *subject = NULL, *sender = NULL, *recipient = NULL, *message_id = NULL;
     g_autofree char *refs = NULL, *document = NULL;
     const struct db_value values[] = {
@@ -64,7 +81,7 @@ bool rows_queue_insert(struct db *db, const struct row_place *place, const struc
         db_text(store_cut(row->search_document, SIZE_MAX, &document)),
     };
 
-    return db_queue(db, sql, values, G_N_ELEMENTS(values), NULL, NULL, err);
+    return db_queue(db, place->rebuild ? rebuild_sql : sql, values, G_N_ELEMENTS(values), NULL, NULL, err);
 }
 
 bool rows_queue_delete(struct db *db, int64_t user_id, const char *mailbox, const char *file,

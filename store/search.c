@@ -7,6 +7,9 @@
  * where LONG_HEAD_ROWS fill the page by that measure, they are compared next. What is rarer than
  * that the token index answers, with few candidates. So the cost does not depend on the database's
  * guess how common a word is.
+ *
+ * Rows that an application left without a date (or with one that is none: infinity, a word) come
+ * behind all others, by a step of their own; a page's key says of them the first day of year 1.
  */
 #include "store/search.h"
 
@@ -22,6 +25,8 @@
 /* Relevance is weighed among this many of the newest matches. */
 #define RELEVANCE_ROWS 1000
 #define COMMON_ROWS 50
+/* Older than all dates. */
+#define UNDATED "0001-01-01 00:00:00"
 
 /* ------------------------------------------------------------------ page keys */
 
@@ -31,6 +36,7 @@ struct page_key {
     int score;
     char *date;
     int64_t id;
+    bool undated; /* behind all dates */
 };
 
 /* "2024-01-31T12:00:00", perhaps with a fraction; a day that there is. */
@@ -48,9 +54,24 @@ static bool is_date(const char *text)
     return date != NULL && strspn(text + 19, ".0123456789") == length - 19;
 }
 
-static bool page_key_parse(const char *text, struct page_key *ret_key, struct error *err)
+/* The date of a key as the database has it; NULL: it cannot be one. What stands behind "~" is some
+ * text that an application put into SQLite's column as a date. */
+static char *key_date(const char *text, enum db_kind kind)
+{
+    g_autofree char *odd = NULL;
+
+    if (is_date(text))
+        return g_strdelimit(g_strdup(text), "T", ' ');
+    if (kind == DB_SQLITE && *text == '~')
+        odd = g_uri_unescape_string(text + 1, NULL);
+    return odd && g_utf8_validate(odd, -1, NULL) ? g_steal_pointer(&odd) : NULL;
+}
+
+static bool page_key_parse(const char *text, enum db_kind kind, struct page_key *ret_key,
+                           struct error *err)
 {
     g_auto(GStrv) parts = g_strsplit(text, ",", 4);
+    g_autofree char *date = NULL;
     char *score_end, *id_end;
 
     if (g_strv_length(parts) == 3) {
@@ -58,9 +79,10 @@ static bool page_key_parse(const char *text, struct page_key *ret_key, struct er
         gint64 id = g_ascii_strtoll(parts[2], &id_end, 10);
 
         if (parts[0][0] && !*score_end && parts[2][0] && !*id_end && score >= 0 &&
-            score < G_MAXINT && is_date(parts[1])) {
+            score < G_MAXINT && (date = key_date(parts[1], kind))) {
             ret_key->score = (int)score;
-            ret_key->date = g_strdelimit(g_strdup(parts[1]), "T", ' ');
+            ret_key->undated = strcmp(date, UNDATED) == 0;
+            ret_key->date = g_steal_pointer(&date);
             ret_key->id = id;
             return true;
         }
@@ -71,8 +93,15 @@ static bool page_key_parse(const char *text, struct page_key *ret_key, struct er
 
 static char *page_key_format(const struct search_hit *hit)
 {
-    g_autofree char *date = g_strdelimit(g_strdup(hit->date), " ", 'T');
+    g_autofree char *date =
+        g_strdelimit(g_strdup(hit->undated ? UNDATED : hit->date), " ", 'T');
 
+    if (!is_date(date) || (!hit->undated && hit->date[10] != ' ')) {
+        g_autofree char *escaped = g_uri_escape_string(hit->date, NULL, FALSE);
+
+        g_free(date);
+        date = g_strconcat("~", escaped, NULL);
+    }
     return g_strdup_printf("%d,%s,%" G_GINT64_FORMAT, hit->score, date, hit->id);
 }
 
@@ -123,7 +152,7 @@ static char *text_of(const struct db_row *row, int column)
 {
     const char *text = db_row_text(row, column);
 
-    return g_strdup(text ? text : "");
+    return text ? g_utf8_make_valid(text, -1) : g_strdup("");
 }
 
 static bool take_hit(void *ctx, const struct db_row *row, struct error *err)
@@ -146,6 +175,7 @@ static bool take_hit(void *ctx, const struct db_row *row, struct error *err)
     hit->flags = text_of(row, 11);
     hit->has_attachment = db_row_bool(row, 12);
     hit->score = (int)db_row_int(row, 13);
+    hit->undated = db_row_bool(row, 14);
     g_ptr_array_add(hits, hit);
     return true;
 }
@@ -172,11 +202,55 @@ static void add_bounds(struct statement *statement, const struct query *query)
     }
 }
 
+/* " AND (h.date is one)". In SQLite any text may stand there; what does not begin with a digit is none.
+ * "+": the walk's own bounds are the better ones for an index. */
+static void add_dated(struct statement *statement)
+{
+    statement_add(statement, statement->kind == DB_PGSQL
+                                 ? " AND h.date > '" UNDATED "' AND h.date < '10000-01-01'"
+                                 : " AND +h.date > '" UNDATED "' AND +h.date < ':'");
+}
+
+/* Does the query ask for a time? What has no date is in none. */
+static bool has_period(const struct query *query)
+{
+    if (query->type == QUERY_AND) {
+        for (size_t i = 0; i < query->n_children; i++)
+            if (has_period(query->children[i]))
+                return true;
+        return false;
+    }
+    return query->type == QUERY_BEFORE || query->type == QUERY_AFTER;
+}
+
+/* The undated rows that fulfil @query, the highest id first. The user stands in each term, so that each
+ * is looked up in the index: usually there is nothing. */
+static void add_undated(struct statement *statement, const struct query *query, const int64_t *below,
+                        int limit)
+{
+    statement_add(statement,
+                  statement->kind == DB_PGSQL
+                      ? " FROM email_headers h WHERE (h.user_id = $1 AND h.date IS NULL OR "
+                        "h.user_id = $1 AND h.date <= '" UNDATED "' OR "
+                        "h.user_id = $1 AND h.date >= '10000-01-01')"
+                      : " FROM email_headers h WHERE (h.user_id = $1 AND h.date IS NULL OR "
+                        "h.user_id = $1 AND h.date <= '" UNDATED "' OR "
+                        "h.user_id = $1 AND h.date >= ':')");
+    statement_add(statement, " AND ");
+    statement_add_condition(statement, query);
+    if (below) {
+        statement_add(statement, " AND h.id < ");
+        statement_add_int(statement, *below);
+    }
+    g_string_append_printf(statement->sql, " ORDER BY h.id DESC LIMIT %d", limit);
+}
+
 /* The rows that a walk by date compares: the user's, within the bounds. */
 static void add_walk(struct statement *statement, const struct query *query,
                      const struct page_key *key)
 {
     statement_add(statement, " FROM email_headers h WHERE h.user_id = $1");
+    add_dated(statement);
     add_bounds(statement, query);
     add_key(statement, "h", key);
 }
@@ -196,7 +270,7 @@ static bool run_head(struct db *db, int64_t user_id, const struct query *query,
     g_array_append_val(statement.values, user);
     statement_add(&statement, "SELECT ");
     statement_add(&statement, hit_columns);
-    statement_add(&statement, ", 0");
+    statement_add(&statement, ", 0, 0");
     add_walk(&statement, query, key);
     statement_add(&statement, " AND h.date >= coalesce((SELECT h.date");
     add_walk(&statement, query, key);
@@ -227,6 +301,7 @@ static void add_select(struct statement *statement, const struct query *query, b
         statement_add(statement, " AND ");
         statement_add_candidates(statement, query);
     }
+    add_dated(statement);
     statement_add(statement, " AND ");
     statement_add_condition(statement, query);
     add_key(statement, "h", key);
@@ -245,15 +320,34 @@ static bool run_all(struct db *db, int64_t user_id, const struct query *query,
     g_array_append_val(statement.values, user);
     statement_add(&statement, "SELECT ");
     statement_add(&statement, hit_columns);
-    statement_add(&statement, ", 0");
+    statement_add(&statement, ", 0, 0");
     add_select(&statement, query, true, key, limit);
     done = statement_run(&statement, db, hits, err);
     statement_clear(&statement);
     return done;
 }
 
+/* Adds the undated rows behind @hits. */
+static bool run_undated(struct db *db, int64_t user_id, const struct query *query,
+                        const struct page_key *key, int limit, GPtrArray *hits, struct error *err)
+{
+    struct statement statement;
+    struct db_value user = db_int(user_id);
+    bool done;
+
+    statement_init(&statement, db_kind(db), user_id);
+    g_array_append_val(statement.values, user);
+    statement_add(&statement, "SELECT ");
+    statement_add(&statement, hit_columns);
+    statement_add(&statement, ", 0, 1");
+    add_undated(&statement, query, key && key->undated ? &key->id : NULL, limit);
+    done = statement_run(&statement, db, hits, err);
+    statement_clear(&statement);
+    return done;
+}
+
 /* Steps one to three. */
-static bool run_by_date(struct db *db, int64_t user_id, const struct query *query,
+static bool run_dated(struct db *db, int64_t user_id, const struct query *query,
                         const struct page_key *key, int limit, GPtrArray *hits, struct error *err)
 {
     guint wanted = (guint)limit;
@@ -273,6 +367,16 @@ static bool run_by_date(struct db *db, int64_t user_id, const struct query *quer
     }
     g_ptr_array_set_size(hits, 0);
     return run_all(db, user_id, query, key, limit, hits, err);
+}
+
+static bool run_by_date(struct db *db, int64_t user_id, const struct query *query,
+                        const struct page_key *key, int limit, GPtrArray *hits, struct error *err)
+{
+    if (!(key && key->undated) && !run_dated(db, user_id, query, key, limit, hits, err))
+        return false;
+    if (hits->len >= (guint)limit || has_period(query))
+        return true;
+    return run_undated(db, user_id, query, key, limit - (int)hits->len, hits, err);
 }
 
 /* ------------------------------------------------------------------ relevance */
@@ -319,13 +423,24 @@ static bool run_relevance(struct db *db, int64_t user_id, const struct query *qu
     g_array_append_val(statement.values, user);
     statement_add(&statement, "SELECT ");
     statement_add(&statement, hit_columns);
-    statement_add(&statement, ", h.score FROM (SELECT h.*, 0");
+    statement_add(&statement, ", h.score, h.undated FROM (SELECT * FROM (SELECT h.*, 0");
     add_score(&statement, query);
-    statement_add(&statement, " AS score");
+    statement_add(&statement, " AS score, h.date AS sort_date, 0 AS undated");
     add_select(&statement, query, !common, NULL, RELEVANCE_ROWS);
+    statement_add(&statement, ") dated");
+    if (!has_period(query)) {
+        statement_add(&statement, " UNION ALL SELECT * FROM (SELECT h.*, 0");
+        add_score(&statement, query);
+        statement_add(&statement, " AS score, ");
+        statement_add(&statement, db_kind(db) == DB_PGSQL ? "timestamp '" UNDATED "'"
+                                                          : "'" UNDATED "'");
+        statement_add(&statement, " AS sort_date, 1 AS undated");
+        add_undated(&statement, query, NULL, RELEVANCE_ROWS);
+        statement_add(&statement, ") undated");
+    }
     statement_add(&statement, ") h");
     if (key) {
-        statement_add(&statement, " WHERE (h.score, h.date, h.id) < (");
+        statement_add(&statement, " WHERE (h.score, h.sort_date, h.id) < (");
         statement_add_int(&statement, key->score);
         statement_add(&statement, ", ");
         statement_add_text(&statement, g_strdup(key->date));
@@ -333,7 +448,7 @@ static bool run_relevance(struct db *db, int64_t user_id, const struct query *qu
         statement_add_int(&statement, key->id);
         statement_add(&statement, ")");
     }
-    g_string_append_printf(statement.sql, " ORDER BY h.score DESC, h.date DESC, h.id DESC LIMIT %d",
+    g_string_append_printf(statement.sql, " ORDER BY h.score DESC, h.sort_date DESC, h.id DESC LIMIT %d",
                            limit);
     done = statement_run(&statement, db, hits, err);
     statement_clear(&statement);
@@ -359,7 +474,7 @@ bool search_run(struct db *db, int64_t user_id, const struct query *query,
         return false;
     }
     if (options->after) {
-        if (!page_key_parse(options->after, &key, err))
+        if (!page_key_parse(options->after, db_kind(db), &key, err))
             return false;
         after = &key;
     }

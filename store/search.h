@@ -28,7 +28,8 @@ struct search_options {
 struct search_hit {
     int64_t id;
     char *subject, *sender, *recipient;
-    char *date;          /* "2024-01-31 12:00:00", UTC */
+    char *date;          /* "2024-01-31 12:00:00", UTC; "" or what an application left there: undated */
+    bool undated;        /* no date, or none of the years 1 to 9999: behind all others */
     char *mailbox;       /* canonical, "INBOX", "INBOX.X" is "X" */
     char *file;          /* base name without flags */
     char *message_id;
@@ -45,8 +46,8 @@ struct search_page {
     char *next;          /* key of the next page, NULL: this was the last */
 };
 
-/* Finds a page of @user_id's messages. Newest first; equal dates by id. ERROR_USAGE: a limit or
- * key that cannot be. */
+/* Finds a page of @user_id's messages. Newest first; equal dates by id; rows without a date, which only
+ * applications make, behind them by id. ERROR_USAGE: a limit or key that cannot be. */
 bool search_run(struct db *db, int64_t user_id, const struct query *query,
                 const struct search_options *options, struct search_page **ret_page,
                 struct error *err);

@@ -32,6 +32,12 @@ static void waiting_row_free(gpointer data)
     g_free(row);
 }
 
+/* SQLite gives back whatever an application put in; the tokens walk by letters. */
+static char *valid_text(const char *text)
+{
+    return text ? g_utf8_make_valid(text, -1) : NULL;
+}
+
 static bool take_waiting(void *ctx, const struct db_row *row, struct error *err)
 {
     struct waiting_row *waiting = g_new0(struct waiting_row, 1);
@@ -39,10 +45,10 @@ static bool take_waiting(void *ctx, const struct db_row *row, struct error *err)
     (void)err;
     waiting->user_id = db_row_int(row, 0);
     waiting->id = db_row_int(row, 1);
-    waiting->document = g_strdup(db_row_text(row, 2));
-    waiting->subject = g_strdup(db_row_text(row, 3));
-    waiting->sender = g_strdup(db_row_text(row, 4));
-    waiting->recipient = g_strdup(db_row_text(row, 5));
+    waiting->document = valid_text(db_row_text(row, 2));
+    waiting->subject = valid_text(db_row_text(row, 3));
+    waiting->sender = valid_text(db_row_text(row, 4));
+    waiting->recipient = valid_text(db_row_text(row, 5));
     waiting->exists = !db_row_is_null(row, 6);
     g_ptr_array_add(ctx, waiting);
     return true;

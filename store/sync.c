@@ -203,7 +203,8 @@ static bool sync_present(struct sync *sync, const GPtrArray *folders, struct err
 }
 
 /* Mailboxes that have rows but no folder: all their rows miss their files. Found by hopping through
- * the index from name to name. */
+ * the index from name to name; in SQLite over names that are no text, which would not come back as
+ * they are and hold us here for ever. */
 static bool sync_vanished(struct sync *sync, struct error *err)
 {
     g_autofree char *last = g_strdup("");
@@ -213,8 +214,12 @@ static bool sync_vanished(struct sync *sync, struct error *err)
         char *mailbox = NULL;
 
         if (!db_query_text(sync->db,
-                           "SELECT min(mailbox) FROM email_headers WHERE user_id = $1 "
-                           "AND mailbox > $2",
+                           db_kind(sync->db) == DB_PGSQL
+                               ? "SELECT min(mailbox) FROM email_headers WHERE user_id = $1 "
+                                 "AND mailbox > $2"
+                               : "SELECT min(mailbox) FROM email_headers WHERE user_id = $1 "
+                                 "AND mailbox > $2 AND typeof(mailbox) = 'text' "
+                                 "AND instr(mailbox, char(0)) = 0",
                            values, 2, &mailbox, err))
             return false;
         if (!mailbox)

@@ -19,7 +19,8 @@ struct known_row {
     int64_t id;
     bool is_read;
     bool file_is_read; /* what the file said when they last agreed */
-    char *flags;
+    bool odd;          /* one of these is neither true nor false in the row */
+    char *flags;       /* NULL in a row edited by hand */
     bool found; /* its file is there */
 };
 
@@ -106,10 +107,22 @@ static bool take_known(void *ctx, const struct db_row *row, struct error *err)
     known->id = db_row_int(row, 0);
     known->is_read = db_row_bool(row, 2);
     known->file_is_read = db_row_bool(row, 3);
-    known->flags = g_strdup(flags ? flags : "");
+    known->odd = db_row_bool(row, 5);
+    known->flags = g_strdup(flags);
     g_hash_table_replace(rows, g_strdup(db_row_text(row, 1)), known);
     return true;
 }
+
+/* Rows that name a file, also those edited by hand into what no file is called: they miss their file.
+ * SQLite takes anything in any column; a name that is no text cannot be compared and is passed by. */
+static const char pgsql_rows[] =
+    "SELECT id, file, is_read, file_is_read, flags, is_read IS NULL OR file_is_read IS NULL "
+    "FROM email_headers WHERE user_id = $1 AND mailbox = $2 AND file IS NOT NULL";
+static const char sqlite_rows[] =
+    "SELECT id, file, is_read, file_is_read, flags, "
+    "coalesce(is_read NOT IN (0, 1) OR file_is_read NOT IN (0, 1), 1) "
+    "FROM email_headers WHERE user_id = $1 AND mailbox = $2 AND typeof(file) = 'text' "
+    "AND instr(file, char(0)) = 0";
 
 static bool load_rows(struct sync *sync, const char *mailbox, GHashTable **ret_rows,
                       struct error *err)
@@ -120,10 +133,8 @@ static bool load_rows(struct sync *sync, const char *mailbox, GHashTable **ret_r
 
     /* what is still queued would change what we read */
     if (!sync_commit_batch(sync, err) ||
-        !db_exec(sync->db,
-                 "SELECT id, file, is_read, file_is_read, flags FROM email_headers "
-                 "WHERE user_id = $1 AND mailbox = $2 AND file IS NOT NULL",
-                 values, 2, take_known, rows, err))
+        !db_exec(sync->db, db_kind(sync->db) == DB_PGSQL ? pgsql_rows : sqlite_rows, values, 2,
+                 take_known, rows, err))
         return false;
     *ret_rows = g_steal_pointer(&rows);
     return true;
@@ -145,7 +156,7 @@ static bool compare_seen(struct folder_pass *pass, const struct scan_file *file,
         return queue_seen(sync, row, err);
     }
     if (row->is_read == row->file_is_read)
-        return true;
+        return !row->odd || queue_seen(sync, row, err);
     carry = g_new0(struct carry, 1);
     carry->entry = g_strdup(file->entry);
     carry->name = g_strdup(file->name);
@@ -205,7 +216,7 @@ static bool on_file(const struct scan_file *file, void *ctx, struct error *err)
         g_ptr_array_add(sync->unknown, unknown_file_new(pass, file, NULL, flags));
     } else {
         struct carry *carry = NULL;
-        bool changed = strcmp(row->flags, flags) != 0;
+        bool changed = g_strcmp0(row->flags, flags) != 0;
 
         row->found = true;
         if (changed) {

@@ -108,6 +108,7 @@ static bool insert_row(struct sync *sync, const struct unknown_file *file,
         .is_read = file->is_read,
         .flags = file->flags,
         .received_at = received_at(file->name, status),
+        .rebuild = file->rebuild,
     };
 
     if (file->rebuild)

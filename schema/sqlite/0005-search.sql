@@ -16,7 +16,8 @@ CREATE VIRTUAL TABLE email_search USING fts5 (
     tokens, content = '', columnsize = 0, detail = none, tokenize = "ascii tokenchars '_'"
 );
 
--- Rows that are not in email_search yet. A search looks at them one by one.
+-- Rows that are not in email_search yet. A search looks at them one by one. A user_id that an application
+-- made something else than a number is no user's.
 CREATE TABLE email_search_pending (
     user_id INTEGER NOT NULL,
     id INTEGER NOT NULL,
@@ -30,7 +31,8 @@ CREATE TABLE email_search_gone (
     search_document TEXT NOT NULL
 );
 
-CREATE TRIGGER email_search_insert AFTER INSERT ON email_headers WHEN NEW.user_id IS NOT NULL
+CREATE TRIGGER email_search_insert AFTER INSERT ON email_headers
+WHEN typeof(NEW.user_id) = 'integer'
 BEGIN
     INSERT INTO email_search_pending (user_id, id) VALUES (NEW.user_id, NEW.id)
     ON CONFLICT DO NOTHING;
@@ -41,15 +43,16 @@ WHEN OLD.search_document IS NOT NEW.search_document OR OLD.user_id IS NOT NEW.us
 BEGIN
     INSERT INTO email_search_gone (id, user_id, search_document)
     SELECT OLD.id, OLD.user_id, OLD.search_document
-    WHERE OLD.user_id IS NOT NULL AND OLD.search_document IS NOT NULL
+    WHERE typeof(OLD.user_id) = 'integer' AND OLD.search_document IS NOT NULL
       AND NOT EXISTS (SELECT 1 FROM email_search_pending
                       WHERE user_id = OLD.user_id AND id = OLD.id);
     DELETE FROM email_search_pending WHERE user_id = OLD.user_id AND id = OLD.id;
     INSERT INTO email_search_pending (user_id, id)
-    SELECT NEW.user_id, NEW.id WHERE NEW.user_id IS NOT NULL;
+    SELECT NEW.user_id, NEW.id WHERE typeof(NEW.user_id) = 'integer';
 END;
 
-CREATE TRIGGER email_search_delete AFTER DELETE ON email_headers WHEN OLD.user_id IS NOT NULL
+CREATE TRIGGER email_search_delete AFTER DELETE ON email_headers
+WHEN typeof(OLD.user_id) = 'integer'
 BEGIN
     INSERT INTO email_search_gone (id, user_id, search_document)
     SELECT OLD.id, OLD.user_id, OLD.search_document
@@ -61,7 +64,7 @@ END;
 
 -- Rows from before this migration wait as well.
 INSERT INTO email_search_pending (user_id, id)
-SELECT user_id, id FROM email_headers WHERE user_id IS NOT NULL;
+SELECT user_id, id FROM email_headers WHERE typeof(user_id) = 'integer';
 
 -- The folded fields of the search document, for comparisons: instr(from_text, 'kim') > 0. A row that
 -- an application inserted without a document is compared by its columns, in lower case.

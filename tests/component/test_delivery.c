@@ -873,6 +873,35 @@ static void marks_are_part_of_the_transaction(void **state)
     assert_false(yes);
 }
 
+/* "duplicate :last" (RFC 7352 3.1) and a renewed answer hand out a mark that is there: its end moves. */
+static void marks_move_their_end(void **state)
+{
+    const int64_t now = g_get_real_time() / G_USEC_PER_SEC;
+
+    (void)state;
+    for (int i = 1; i <= 3; i++) {
+        const struct delivery_mark marks[] = {
+            {.reply = true, .key = KEY_2, .address = "a@example.org", .expires = now + 100 * i},
+            {.key = KEY_2, .expires = now + 100 * i},
+        };
+        struct attempt attempt = {.marks = marks, .mark_count = 2};
+        struct error err = {0};
+        bool yes;
+
+        assert_true(world_deliver(&world, &attempt));
+        attempt_clear(&attempt);
+        for (int after = -1; after <= 1; after += 2) {
+            int64_t when = now + 100 * i + after;
+
+            assert_true(store_duplicate_seen(world.store, 1, KEY_2, when, &yes, &err));
+            assert_int_equal(yes, after < 0);
+            assert_true(store_reply_remembered(world.store, 1, KEY_2, "a@example.org", when, &yes,
+                                               &err));
+            assert_int_equal(yes, after < 0);
+        }
+    }
+}
+
 /* ------------------------------------------------------------------ quota */
 
 static void quota(void **state)
@@ -1062,6 +1091,7 @@ static int run_with(enum db_kind kind)
         T(redirect_is_not_sent_twice),
         T(a_reply_that_fails_is_a_note),
         T(marks_are_part_of_the_transaction),
+        T(marks_move_their_end),
         T(quota),
         T(quota_does_not_bounce_what_is_delivered),
         T(quota_counts_only_what_is_added),

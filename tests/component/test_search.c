@@ -366,6 +366,117 @@ static void test_relevance(void **state)
     assert_string_equal(subject, "8");
 }
 
+/* The whole answer, and the same in pages of @limit. */
+static void expect_in_pages(const char *query, enum search_sort sort, int limit, const char *want)
+{
+    struct search_options options = { .sort = sort, .limit = 100 };
+    g_autofree char *whole = find(query, &options, NULL);
+    g_autoptr(GString) joined = g_string_new(NULL);
+    char *next = NULL;
+    int pages = 0;
+
+    if (strcmp(whole, want) != 0)
+        fail_msg("%s: got \"%s\", want \"%s\"", query, whole, want);
+    options.limit = limit;
+    do {
+        g_autofree char *key = next;
+        g_autofree char *part = NULL;
+
+        options.after = key;
+        part = find(query, &options, &next);
+        g_string_append_printf(joined, "%s%s", joined->len ? " " : "", part);
+    } while (next && ++pages < 20);
+    assert_string_equal(joined->str, want);
+}
+
+/* Rows that an application inserted without a date, or with one that is none, come behind all others
+ * and in no period; each once, in pages of any size. */
+static void test_undated(void **state)
+{
+    bool pgsql = db_kind(db) == DB_PGSQL;
+
+    (void)state;
+    insert_corpus();
+    test_sql(db, "INSERT INTO email_headers (id, user_id, subject) VALUES (201, 1, 'undated a'), "
+                 "(202, 1, 'undated b'), (203, 1, 'undated c'), (204, 2, 'undated d')");
+    test_sql(db, pgsql ? "INSERT INTO email_headers (id, user_id, subject, date) VALUES "
+                         "(205, 1, 'undated e', 'infinity'), (206, 1, 'undated f', '-infinity'), "
+                         "(207, 1, 'undated g', '0044-03-15 00:00:00 BC'), "
+                         "(208, 1, 'undated h', '20240-01-01 00:00:00')"
+                       : "INSERT INTO email_headers (id, user_id, subject, date) VALUES "
+                         "(205, 1, 'undated e', 'yesterday'), (206, 1, 'undated f', 1700000000), "
+                         "(207, 1, 'undated g', x'ff00'), (208, 1, 'undated h', '')");
+    for (int round = 0; round < 2; round++) {
+        for (int limit = 1; limit <= 5; limit++) {
+            expect_in_pages("", SEARCH_SORT_DATE, limit,
+                            "7 6 5 4 3 2 1 8 208 207 206 205 203 202 201");
+            expect_in_pages("undated", SEARCH_SORT_DATE, limit, "208 207 206 205 203 202 201");
+            expect_in_pages("undated", SEARCH_SORT_RELEVANCE, limit,
+                            "208 207 206 205 203 202 201");
+            expect_in_pages("kim or undated", SEARCH_SORT_RELEVANCE, limit,
+                            "208 207 206 205 203 202 201 2 1 7");
+        }
+        expect_in_pages("before:2024-01-01", SEARCH_SORT_DATE, 3, "8");
+        expect_in_pages("after:2024-03-05", SEARCH_SORT_DATE, 3, "7 6 5");
+        fill();
+    }
+}
+
+/* What no program of ours writes: huge, not UTF-8, of another type, nobody's. It is found by what can
+ * be read of it, or not; nothing falls over, and nothing is left waiting. */
+static void test_nonsense(void **state)
+{
+    struct search_options options = { .limit = 100 };
+    g_autofree char *huge = NULL;
+
+    (void)state;
+    insert_corpus();
+    test_sql(db, "INSERT INTO email_headers (id, user_id, subject) VALUES (301, NULL, '김 nobody')");
+    test_sql(db, "UPDATE email_headers SET user_id = NULL WHERE id = 7");
+    test_sql(db, "UPDATE email_headers SET mailbox = NULL, file = NULL, is_read = NULL, size = -5, "
+                 "has_attachment = NULL, flags = 'no flags at all, \\\\Seen' WHERE id = 1");
+    huge = g_strdup_printf("UPDATE email_headers SET flags = %s, refs = %s, search_document = %s "
+                           "WHERE id = 2",
+                           db_kind(db) == DB_PGSQL ? "repeat('x', 3000000)"
+                                                   : "replace(hex(zeroblob(1500000)), '0', 'x')",
+                           db_kind(db) == DB_PGSQL ? "repeat('y ', 1000000)"
+                                                   : "replace(hex(zeroblob(1000000)), '0', 'y')",
+                           db_kind(db) == DB_PGSQL
+                               ? "repeat('김철수 kim ', 50000)"
+                               : "replace(hex(zeroblob(25000)), '0', '김철수 kim ')");
+    test_sql(db, huge);
+    if (db_kind(db) == DB_SQLITE)
+        /* text that ends in the middle of a character, blobs, numbers, a user who is a word */
+        test_sql(db, "UPDATE email_headers SET subject = x'ff', sender = CAST(x'e38182e381' AS TEXT), "
+                     "search_document = CAST(x'6b696de381' AS TEXT), date = '2024-03-03T09:00:00', "
+                     "is_read = 'maybe', size = 'large', mailbox = x'00' WHERE id = 3;"
+                     "UPDATE email_headers SET date = '2024-03-04, or so', refs = x'fffe' "
+                     "WHERE id = 4;"
+                     "PRAGMA foreign_keys = OFF; /* as applications have it */"
+                     "INSERT INTO email_headers (id, user_id, subject) VALUES (302, 'one', '김');"
+                     "PRAGMA foreign_keys = ON");
+    for (int round = 0; round < 2; round++) {
+        g_autofree char *words = find("김철수 kim", &options, NULL);
+        g_autofree char *unread = find("is:unread", &options, NULL);
+        g_autofree char *flags = find("-is:flagged -has:attachment smaller:1M in:INBOX", &options,
+                                      NULL);
+
+        assert_string_equal(words, "2 1");
+        assert_string_equal(unread, db_kind(db) == DB_PGSQL ? "6 4 2" : "6 4 3 2");
+        assert_string_equal(flags, "6");
+        for (int limit = 1; limit <= 3; limit++)
+            expect_in_pages("", SEARCH_SORT_DATE, limit, "6 5 4 3 2 1 8");
+        fill();
+    }
+    /* and all of it goes without a trace */
+    test_sql(db, "DELETE FROM email_headers");
+    fill();
+    if (db_kind(db) == DB_SQLITE)
+        test_sql(db, "INSERT INTO email_search (email_search) VALUES ('integrity-check')");
+    else
+        assert_int_equal(test_sql_int(db, "SELECT count(*) FROM email_search"), 0);
+}
+
 static void test_bad_keys(void **state)
 {
     static const char *const keys[] = { "", "1", "a,b,c", "0,2024-01-01T00:00:00,x", "0,now,1",
@@ -551,7 +662,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_changes),          cmocka_unit_test(test_pages),
         cmocka_unit_test(test_relevance),        cmocka_unit_test(test_bad_keys),
         cmocka_unit_test(test_sql_gives_the_same), cmocka_unit_test(test_documented_examples),
-        cmocka_unit_test(test_fill_twice),
+        cmocka_unit_test(test_fill_twice),       cmocka_unit_test(test_undated),
+        cmocka_unit_test(test_nonsense),
     };
 
     if (argc > 1)

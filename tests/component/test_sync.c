@@ -487,6 +487,89 @@ static void test_rebuild(void **state)
     expect_rows("INBOX/1.a S [] first; INBOX/2.b S [] second");
 }
 
+/* What only the database knew survives a rebuild: to whom a message without a To field came (and that it
+ * is found by it), and when. */
+static void test_rebuild_keeps(void **state)
+{
+    struct sync_options rebuild = { .full = true, .rebuild = true };
+    g_autofree char *document = search_document_new("first", NULL, "bob@x.example", NULL, NULL);
+    struct header_row row = { .subject = "first", .recipient = "bob@x.example",
+                              .date = 1700000000, .search_document = document };
+    struct row_place place = { .user_id = 1, .mailbox = "INBOX", .file = "1.a", .size = 9,
+                               .received_at = 1600000000 };
+    struct error err = { 0 };
+    g_autofree char *kept = NULL;
+
+    (void)state;
+    write_file("new/1.a", "a@x|first");
+    assert_true(db_begin(db, &err));
+    assert_true(rows_queue_insert(db, &place, &row, &err));
+    assert_int_equal(db_commit(db, &err), DB_DURABLE);
+    assert_int_equal(run_options(&rebuild).rebuilt, 1);
+    kept = test_sql_text(db, "SELECT recipient || ' ' || received_at || ' ' || message_id || ' ' || "
+                             "search_document FROM email_headers WHERE user_id = 1");
+    assert_string_equal(kept, "bob@x.example 2020-09-13 12:26:40 a@x "
+                              "first\x1c\x1d" "bob@x.example\x1e\x1f");
+}
+
+/* Rows edited by hand into nonsense: set right where they name a file, else left alone; the second run has
+ * nothing to do. */
+static void test_nonsense(void **state)
+{
+    static const bool rebuilds[] = { false, true };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rebuilds); i++) {
+        struct sync_options options = { .full = true, .rebuild = rebuilds[i] };
+        struct sync_counts counts;
+
+        stop(state);
+        start(state);
+        write_file("cur/1.a:2,S", "a@x|first");
+        write_file("cur/2.b:2,", "b@x|second");
+        write_file("cur/3.c:2,F", "c@x|third");
+        run();
+        test_sql(db, "UPDATE email_headers SET is_read = NULL, flags = NULL WHERE file = '1.a'");
+        test_sql(db, "UPDATE email_headers SET file_is_read = NULL, message_id = NULL, size = -1 "
+                     "WHERE file = '2.b'");
+        test_sql(db, db_kind(db) == DB_PGSQL
+                         ? "UPDATE email_headers SET flags = repeat('x ', 1000000), user_id = 1 "
+                           "WHERE file = '3.c'"
+                         : "UPDATE email_headers SET flags = x'ff00ff', is_read = 'maybe', "
+                           "file_is_read = 17, size = 'large' WHERE file = '3.c'");
+        test_sql(db, "INSERT INTO email_headers (user_id, mailbox, file) VALUES "
+                     "(NULL, 'INBOX', '1.a'), (1, NULL, '1.a'), (1, 'INBOX', ''), "
+                     "(1, '', '1.a'), (1, '%s%n', '\n')");
+        if (db_kind(db) == DB_SQLITE)
+            test_sql(db, "PRAGMA foreign_keys = OFF; /* as applications have it */"
+                         "INSERT INTO email_headers (user_id, mailbox, file) VALUES "
+                         "(1, x'ff', 'x'), (1, 'a' || char(0) || 'b', 'x'), (1, 'INBOX', x'00ff'), "
+                         "(1, CAST(x'ff' AS TEXT), CAST(x'fe' AS TEXT)), ('one', 'INBOX', 'x');"
+                         "PRAGMA foreign_keys = ON");
+        counts = run_options(&options);
+        assert_int_equal(counts.added + counts.moved, 0);
+        counts = run_options(&options);
+        counts = run();
+        assert_int_equal(counts.added + counts.moved + counts.flagged + counts.removed +
+                             counts.carried, 0);
+        test_sql(db, db_kind(db) == DB_PGSQL
+                         ? "DELETE FROM email_headers WHERE user_id IS NULL OR mailbox IS NULL OR "
+                           "mailbox = ''"
+                         : "DELETE FROM email_headers WHERE typeof(user_id) <> 'integer' OR "
+                           "typeof(mailbox) <> 'text' OR mailbox = '' OR file = x'00ff' OR "
+                           "instr(mailbox, char(0)) > 0");
+        /* is_read = NULL counts as not read, and is carried into the file that nobody changed */
+        expect_rows("INBOX/1.a - [] first; INBOX/2.b - [] second; "
+                    "INBOX/3.c - [\\Flagged] third");
+        assert_true(exists("cur/1.a:2,"));
+        assert_int_equal(test_sql_int(db, "SELECT count(*) FROM email_headers WHERE "
+                                          "is_read IS NULL OR file_is_read IS NULL OR "
+                                          "file_is_read <> is_read"), 0);
+        if (db_kind(db) == DB_SQLITE)
+            assert_int_equal(test_sql_int(db, "SELECT count(*) FROM email_headers WHERE "
+                                              "is_read NOT IN (0, 1)"), 0);
+    }
+}
+
 /* Two hundred files with every combination of flags, shuffled by name a few times: rows = files,
  * all of them. */
 static void test_many(void **state)
@@ -748,6 +831,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_delivery_at_the_same_time, start, stop),
         cmocka_unit_test_setup_teardown(test_check_only, start, stop),
         cmocka_unit_test_setup_teardown(test_rebuild, start, stop),
+        cmocka_unit_test_setup_teardown(test_rebuild_keeps, start, stop),
+        cmocka_unit_test_setup_teardown(test_nonsense, start, stop),
         cmocka_unit_test_setup_teardown(test_many, start, stop),
         cmocka_unit_test_setup_teardown(test_all_at_once, start, stop),
     };

@@ -78,7 +78,7 @@ make="CREATE TRIGGER email_search_insert AFTER INSERT ON email_headers"
 if [ "$kind" = pgsql ]; then
     make="$make FOR EACH ROW WHEN (NEW.user_id IS NOT NULL) EXECUTE FUNCTION email_search_wait()"
 else
-    make="$make WHEN NEW.user_id IS NOT NULL BEGIN INSERT INTO email_search_pending (user_id, id)
+    make="$make WHEN typeof(NEW.user_id) = 'integer' BEGIN INSERT INTO email_search_pending (user_id, id)
           VALUES (NEW.user_id, NEW.id) ON CONFLICT DO NOTHING; END"
 fi
 for round in 1 2 3; do
