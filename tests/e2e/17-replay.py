@@ -1,255 +1,62 @@
-"""vmail replay: what waits in Postfix's queue, and old mail in files, is delivered by hand; each once.
-
-Postfix tries the same messages before, meanwhile and afterwards."""
-import json
+"""Ops replay what they have, a folder of messages, an mbox, a Maildir: each message once, however
+often it is tried."""
+import mailbox
 import os
-import shutil
-import signal
-import subprocess
-import threading
 
-from lib import postfix_delivery
 from lib.maildir import check_rows, leftovers, messages, rows_of
-from lib.mails import message
-from lib.postfix_delivery import ALICE, BOB, CAROL
-from lib.servers import Postfix, Postgres
-from lib.story import PATIENCE, run, until, want, want_equal
+from lib.mails import mixed
+from lib.story import run, want, want_equal
 
-AS_ROOT = {"user": None, "group": None, "extra_groups": None}  # the queue is Postfix's and root's
-REMOTE = "sender@remote.example"
-
-
-def replay(s, *words, status=0, **more):
-    result = s.vmail("replay", *words, status=status, **{**AS_ROOT, **more})
-    return result
-
-
-def summary(result):
-    """The summary of --json."""
-    return json.loads(result.out.splitlines()[-1])
-
-
-def counts(result):
-    found = summary(result)
-    return {name: found[name] for name in ("delivered", "before", "skipped", "failed")}
-
-
-def subjects(s, user, start):
-    return sorted(r["subject"] for r in rows_of(s, user) if r["subject"].startswith(start))
-
-
-def make_eml(folder, count, start):
-    os.makedirs(folder, exist_ok=True)
-    for number in range(count):
-        with open("%s/%s%04d.eml" % (folder, start, number), "wb") as file:
-            file.write(message("%s %04d" % (start, number), body="x" * 2000 + "\n",
-                               message_id="%s%d@x" % (start, number)))
-
-
-def queue_part(s, postfix):
-    def inject_waiting():
-        """Eight deliveries that wait: an odd body, capitals, no sender, two recipients, a detail."""
-        odd = message("waits odd", "*** HEADER EXTRACTED x ***\nFrom here\n.\n..\n안녕 no end")
-        postfix.inject([(REMOTE, [ALICE], odd),
-                        (REMOTE, ["Alice@Example.COM"], message("waits capitals")),
-                        ("", [BOB], message("waits bounce")),
-                        (REMOTE, [ALICE, BOB, CAROL], message("waits three")),
-                        (REMOTE, ["bob+shop@example.com"], message("waits detail")),
-                        (REMOTE, [CAROL], message("waits last"))])
-
-    s.step("the database is away: what Postfix takes is deferred")
-    right = dict(s.keys)
-    s.configure(**{**right, "database": "sqlite:%s/away.db" % s.root, "database_timeout": "2s"})
-    inject_waiting()
-    until(lambda: len(postfix.queue_ids("deferred")) == 6 and not postfix.queue_ids("active"),
-          "six messages are deferred")
-    ids = sorted(postfix.queue_ids("deferred"))
-    config = ("--postfix-config", postfix.config)
-
-    s.step("a replay now delivers nothing and says why, message by message")
-    report = s.path("report.txt")
-    early = replay(s, *config, "-q", "ALL", "--report", report, status=75)
-    want("8 not delivered, 8 of them may be later" in early.out, "the summary", early)
-    with open(report, encoding="utf-8") as file:
-        lines = file.read().splitlines()
-    want_equal(len(lines), 8, "a line for each delivery")
-    want(all("away.db" in line for line in lines), "the reason", lines)
-    s.configure(**right)
-
-    s.step("who may not read the queue is told")
-    refused = s.vmail("replay", *config, "-q", ids[0], status=75)
-    want("ermission denied" in refused.err, "postcat's reason", refused)
-    replay(s, *config, "-q", "NOSUCHID", status=75)
-
-    s.step("--dry-run tells and changes nothing")
-    dry = replay(s, *config, "-q", "ALL", "--dry-run", "--json")
-    want_equal(counts(dry), {"delivered": 8, "before": 0, "skipped": 0, "failed": 0}, "dry run")
-    want_equal([r for u in (ALICE, BOB, CAROL) for r in rows_of(s, u) if "waits" in r["subject"]],
-               [], "no row")
-
-    s.step("by id, then all; the second time there is nothing to do")
-    by_id = replay(s, *config, "-q", ids[0], "--json")
-    first = summary(by_id)["delivered"]
-    want(first in (1, 3), "the recipients of one message", by_id)
-    rest = replay(s, *config, "-q", "ALL", "-j", "4", "--json")
-    want_equal(counts(rest), {"delivered": 8 - first, "before": first, "skipped": 0, "failed": 0},
-               "the others")
-    again = replay(s, *config, "-q", "ALL")
-    want(again.out.startswith("nothing to deliver: 8 delivered before"), "it says so", again)
-
-    s.step("the files belong to the owner of the store, the message is as Postfix would bring it")
-    stored = [m for m in messages(s.home(ALICE)) if b"waits odd" in m.bytes()][0]
-    want_equal(os.stat(stored.path).st_uid, os.stat(s.root).st_uid, "owner")
-    text = stored.text()
-    want(text.startswith("Return-Path: <%s>\n" % REMOTE) and "\nReceived: from client" in text,
-         "header", text)
-    want(text.endswith("\n\n*** HEADER EXTRACTED x ***\nFrom here\n.\n..\n안녕 no end\n"), "body", text)
-
-    s.step("a queue file that was saved is known by its name, a torn one is not believed")
-    saved = s.path(ids[0])
-    for root, _, files in os.walk(postfix.queue + "/deferred"):
-        if ids[0] in files:
-            shutil.copy(os.path.join(root, ids[0]), saved)
-    want_equal(counts(replay(s, *config, saved, "--json"))["before"], first, "delivered before")
-    with open(saved, "rb") as file:
-        whole = file.read()
-    # postcat has nothing to say when it is cut between two records
-    for cut, reason in (2, "its end is missing"), (len(whole) // 2, "unexpected EOF"):
-        with open(s.path("TORN99"), "wb") as file:
-            file.write(whole[:-cut])
-        torn = replay(s, *config, s.path("TORN99"), status=75)
-        want(reason in torn.err, "the reason", torn)
-
-    s.step("Postfix tries again: it hears success, and nothing comes twice")
-
-    def flushed():
-        postfix.flush()
-        return not postfix.queue_ids()
-    until(flushed, "the queue is empty", patience=PATIENCE * 2, pause=0.5)
-    wanted = {ALICE: ["capitals", "odd", "three"], BOB: ["bounce", "detail", "three"],
-              CAROL: ["last", "three"]}
-    for user, words in wanted.items():
-        want_equal(subjects(s, user, "waits"), ["waits " + word for word in words], user)
-        check_rows(s, user, "after the flush")
-
-    s.step("Postfix and two replays at once; mail for elsewhere and mail on hold stay")
-    s.configure(**{**right, "database": "sqlite:%s/away.db" % s.root, "database_timeout": "2s"})
-    postfix.inject([(REMOTE, [ALICE], message("race %02d" % n)) for n in range(20)]
-                   + [(REMOTE, [BOB], message("held"))])
-    until(lambda: len(postfix.queue_ids("deferred")) == 21 and not postfix.queue_ids("active"),
-          "they are deferred")
-    held = [i for i in postfix.queue_ids("deferred")
-            if b"Subject: held" in subprocess.run(
-                ["/usr/sbin/postcat", "-c", postfix.config, "-hq", i], stdout=subprocess.PIPE,
-                check=True).stdout]
-    subprocess.run(["/usr/sbin/postsuper", "-c", postfix.config, "-h", held[0]], check=True,
-                   stderr=subprocess.DEVNULL)
-    s.configure(**right)
-    results = []
-    threads = [threading.Thread(target=lambda: results.append(
-        replay(s, *config, "-q", "ALL", "-j", "3", "--json"))) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    postfix.flush()
-    for thread in threads:
-        thread.join()
-    want_equal(len(results), 2, "both end well")
-    want(any("on hold" in result.out for result in results), "the held one is named", results)
-    until(lambda: postfix.flush() or not postfix.queue_ids("deferred", "active", "incoming"),
-          "only what is held stays", patience=PATIENCE * 2, pause=0.5)
-    want_equal(subjects(s, ALICE, "race"), ["race %02d" % n for n in range(20)], "each once")
-    want_equal(subjects(s, BOB, "held"), [], "not what is held")
-    want_equal(counts(replay(s, *config, "-q", held[0], "--json"))["delivered"], 1, "by its id")
-
-
-def folder_part(s):
-    s.step("a Maildir with folders, flags and keywords, while mail moves from new/ to cur/")
-    old = s.path("old")
-    for folder in ("", ".Sent", ".&yRHGlA-"):
-        for sub in ("new", "cur", "tmp"):
-            os.makedirs("%s/%s/%s" % (old, folder, sub))
-    with open(old + "/.Sent/dovecot-keywords", "w", encoding="utf-8") as file:
-        file.write("0 work\n")
-
-    def put(path, subject):
-        with open("%s/%s" % (old, path), "wb") as file:
-            file.write(message(subject, message_id=subject.replace(" ", "") + "@x"))
-    for number in range(150):
-        put("new/%d.M1P1.host" % number, "old new %03d" % number)
-    put(".Sent/cur/1.M1P1.host:2,RSa", "old sent")
-    put(".&yRHGlA-/cur/2.M1P1.host:2,", "old important")
-    put("cur/7.M2P1.host:2,FS", "old read")
-    os.mkfifo(old + "/cur/8.M1P1.fifo")
-    os.symlink("/etc/passwd", old + "/cur/9.M1P1.link")
-    done = threading.Event()
-
-    def client():
-        """Reads one message after the other, as Dovecot would."""
-        for number in range(149, -1, -1):
-            os.rename("%s/new/%d.M1P1.host" % (old, number),
-                      "%s/cur/%d.M1P1.host:2," % (old, number))
-            os.rename("%s/cur/%d.M1P1.host:2," % (old, number),
-                      "%s/cur/%d.M1P1.host:2,S" % (old, number))
-            if done.wait(0.002):
-                done.clear()
-    reader = threading.Thread(target=client)
-    reader.start()
-    live = replay(s, "-u", CAROL, "-j", "2", "--json", old)
-    reader.join()
-    want_equal(summary(live)["delivered"], 153, "all of them")
-    want_equal(summary(live)["skipped"], 2, "what is no mail")
-    want("is a FIFO" in live.out and "is a symbolic link" in live.out, "the reasons", live)
-    want_equal(subjects(s, CAROL, "old new"), ["old new %03d" % n for n in range(150)], "each once")
-    rows = {r["subject"]: r for r in rows_of(s, CAROL)}
-    want_equal([rows["old " + what]["mailbox"] for what in ("sent", "important", "read")],
-               ["Sent", "중요", "INBOX"], "each in its folder")
-    want_equal([bool(rows["old " + what]["is_read"]) for what in ("sent", "important", "read")],
-               [True, False, True], "read or not")
-    want_equal(sorted(rows["old sent"]["flags"].split()), ["\\Answered", "work"], "flags")
-    second = replay(s, "-u", CAROL, "--json", old)
-    want_equal(counts(second), {"delivered": 0, "before": 153, "skipped": 2, "failed": 0}, "again")
-
-    s.step("interrupted by ^C, then killed, then run to its end: each once")
-    source = s.path("many")
-    make_eml(source, 400, "many")
-    command = [s.path("bin/vmail"), "replay", "-u", BOB, "-j", "2", source]
-
-    def started():
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                start_new_session=True)
-
-    def some_more(than):
-        return lambda: len(subjects(s, BOB, "many")) > than
-    process = started()
-    until(some_more(5), "some are delivered")
-    os.killpg(process.pid, signal.SIGINT)
-    out = process.communicate(timeout=PATIENCE)[0].decode()
-    if process.returncode != 0:  # else it was quicker than we
-        want_equal(process.returncode, 75, "status: " + out)
-        want("interrupted; run it again" in out, "it says so", out)
-    before = len(subjects(s, BOB, "many"))
-    process = started()
-    if before < 400:
-        until(lambda: some_more(before)() or process.poll() is not None, "some more are delivered")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    replay(s, "-u", BOB, "-j", "3", source)
-    last = replay(s, "-u", BOB, source)
-    want("nothing to deliver: 400 delivered before" in last.out, "the last run", last)
-    want_equal(subjects(s, BOB, "many"), ["many %04d" % n for n in range(400)], "each once")
+ALICE, BOB, CAROL = "alice@example.com", "bob@example.com", "carol@example.com"
+COUNT = 30
 
 
 def story(s):
-    postgres = Postgres(s).start()
-    s.configure(database=postgres.uri, database_timeout="10s")
-    postfix_delivery.prepare(s)
-    postfix = Postfix(s, "pgsql").start()
-    queue_part(s, postfix)
-    folder_part(s)
+    s.configure()
+    s.vmail("migrate")
     for user in (ALICE, BOB, CAROL):
-        check_rows(s, user, "at the end")
+        s.vmail("user", "add", user)
+    mails = [mail for _, _, mail in mixed(COUNT)]
+    folder = s.path("eml")
+    os.mkdir(folder)
+    for number, mail in enumerate(mails):
+        s.write("eml/%03d.eml" % number, "")
+        with open("%s/%03d.eml" % (folder, number), "wb") as file:
+            file.write(mail)
+    box = mailbox.mbox(s.path("old.mbox"))
+    maildir = mailbox.Maildir(s.path("old.maildir"))
+    for mail in mails:
+        box.add(mail)
+        maildir.add(mail)
+    box.close()
+    s.run("chown", "-R", s.user or "root", s.path("old.maildir"), s.path("old.mbox"), status=0,
+          **({"user": 0} if s.user else {}))
+
+    def ids(user):
+        return sorted(row["message_id"] for row in rows_of(s, user))
+    wanted = sorted("m%d@remote.example" % n for n in range(COUNT))
+
+    for user, kind, source in ((ALICE, "eml", folder), (BOB, "mbox", s.path("old.mbox")),
+                               (CAROL, "maildir", s.path("old.maildir"))):
+        s.step("%s: --dry-run changes nothing, the first run delivers, the second nothing" % kind)
+        s.vmail("replay", "-u", user, "-t", kind, "--dry-run", source)
+        want_equal(ids(user), [], "nothing was delivered")
+        s.vmail("replay", "-u", user, "-t", kind, "-j", "2", source)
+        want_equal(ids(user), wanted, "each message once")
+        again = s.vmail("replay", "-u", user, "-t", kind, source)
+        want_equal(ids(user), wanted, "still each once")
+        want(str(COUNT) in again.out + again.err, "it says that it did nothing new", again)
+        want_equal(check_rows(s, user, kind), COUNT, "files")
         want_equal(leftovers(s.home(user)), [], "nothing is left pending")
+
+    s.step("what cannot be delivered is told, and does not keep the rest from it")
+    report = s.path("log/report")
+    failed = s.run("vmail", "replay", "-u", "nobody@example.com", "--report", report, folder)
+    want(failed.status != 0, "the status says so", failed)
+    with open(report, encoding="utf-8") as file:
+        want("nobody@example.com" in file.read(), "the report names the reason")
+    want(messages(s.home(ALICE)), "nothing was lost meanwhile")
 
 
 if __name__ == "__main__":
-    run(story, needs=["root", "vmail", "postgres", "postfix"])
+    run(story)
