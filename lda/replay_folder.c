@@ -223,9 +223,11 @@ static bool walk_subdirectory(struct maildir_walk *walk, int home, const char *m
     walk->dir = dir;
     walk->name = name;
     bool more = each_entry(dir, name, walk->sink, maildir_entry, walk);
-    g_array_append_vals(walk->known, walk->fresh->data, walk->fresh->len);
-    g_array_set_size(walk->fresh, 0);
-    qsort(walk->known->data, walk->known->len, sizeof(uint64_t), compare_numbers);
+    if (walk->fresh->len > 0) {
+        g_array_append_vals(walk->known, walk->fresh->data, walk->fresh->len);
+        g_array_set_size(walk->fresh, 0);
+        g_array_sort(walk->known, compare_numbers);
+    }
     return more;
 }
 

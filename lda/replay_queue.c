@@ -6,6 +6,7 @@
  */
 #include "lda/replay_source.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct message {
     int file;                /* a queue file; or -1 */
     const char *queue_id;    /* NULL: not known, the file was renamed */
     bool listed;             /* it stood in the queue a moment ago: that it is gone is no failure */
+    bool gone;
     const struct replay_sink *sink;
     int content;
     char *sender, *original;
@@ -91,10 +93,12 @@ static int postcat(const struct message *message, const char *part, struct error
 
 /* ------------------------------------------------------------------ lines */
 
+enum lines { LINES_END, LINES_STOPPED, LINES_FAILED };
+
 /* Calls @line for each line of @fd, without its end; false from it ends the walk. */
 typedef bool line_fn(void *ctx, const char *line);
 
-static bool each_line(int fd, line_fn *line, void *ctx)
+static enum lines each_line(int fd, line_fn *line, void *ctx, struct error *err)
 {
     int again = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     FILE *stream = again < 0 ? NULL : fdopen(again, "r");
@@ -104,17 +108,23 @@ static bool each_line(int fd, line_fn *line, void *ctx)
     bool more = true;
 
     if (stream == NULL) {
+        error_set_errno(err, ERROR_TEMPORARY, errno, "cannot read a temporary file");
         cleanup_fd(&again);
-        return true;
+        return LINES_FAILED;
     }
     rewind(stream);
+    errno = 0;
     while (more && (length = getline(&text, &size, stream)) > 0) {
         if (text[length - 1] == '\n')
             text[length - 1] = '\0';
         more = line(ctx, text);
+        errno = 0;
     }
+    bool failed = more && ferror(stream) != 0;
+    if (failed)
+        error_set_errno(err, ERROR_TEMPORARY, errno, "cannot read a temporary file");
     fclose(stream);
-    return more;
+    return failed ? LINES_FAILED : more ? LINES_END : LINES_STOPPED;
 }
 
 /* ------------------------------------------------------------------ one message */
@@ -201,26 +211,29 @@ static bool replay_message(struct message *message)
     AUTO_FD content = envelope < 0 ? -1 : postcat(message, "-bh", &err);
 
     if (content < 0 || !end_last_line(content, &err)) {
-        bool gone = message->listed && err.code == ENOENT;
-
-        if (gone)
+        message->gone = message->listed && err.code == ENOENT;
+        if (message->gone)
             error_set(&err, ERROR_TEMPORARY, "has left the queue meanwhile");
-        tell(message, gone ? REPLAY_SKIPPED : REPLAY_FAILED, &err);
+        tell(message, message->gone ? REPLAY_SKIPPED : REPLAY_FAILED, &err);
         return true;
     }
-    each_line(envelope, completeness_line, message);
-    if (!message->complete) {
-        error_set(&err, ERROR_TEMPORARY, "is not a whole queue file: its end is missing");
+    enum lines read = each_line(envelope, completeness_line, message, &err);
+    if (read == LINES_FAILED || !message->complete) {
+        if (read != LINES_FAILED)
+            error_set(&err, ERROR_TEMPORARY,
+                      "is not a whole queue file: its end is missing");
         tell(message, REPLAY_FAILED, &err);
         return true;
     }
     message->content = content;
-    bool more = each_line(envelope, envelope_line, message);
-    if (more && message->recipients == 0) {
+    read = each_line(envelope, envelope_line, message, &err);
+    if (read == LINES_FAILED) {
+        tell(message, REPLAY_FAILED, &err);
+    } else if (read == LINES_END && message->recipients == 0) {
         error_set(&err, ERROR_BAD_DATA, "all its recipients are done");
         tell(message, REPLAY_SKIPPED, &err);
     }
-    return more;
+    return read != LINES_STOPPED;
 }
 
 static bool replay_and_clear(struct message *message)
@@ -249,20 +262,24 @@ bool replay_queue_file(const struct replay_queue *queue, int fd, const char *nam
     return replay_and_clear(&message);
 }
 
-static bool replay_id(const struct replay_queue *queue, const char *id, bool listed,
+/* @ret_gone NULL: somebody asked for this one, it must be there. */
+static bool replay_id(const struct replay_queue *queue, const char *id, bool *ret_gone,
                       const struct replay_sink *sink)
 {
     g_autofree char *name = g_strdup_printf("queue %s", id);
     struct message message = {.queue = queue, .name = name, .id = id, .file = -1, .queue_id = id,
-                              .listed = listed, .sink = sink};
+                              .listed = ret_gone != NULL, .sink = sink};
+    bool more = replay_and_clear(&message);
 
-    return replay_and_clear(&message);
+    if (ret_gone != NULL)
+        *ret_gone = message.gone;
+    return more;
 }
 
 bool replay_queue_id(const struct replay_queue *queue, const char *id,
                      const struct replay_sink *sink)
 {
-    return replay_id(queue, id, false, sink);
+    return replay_id(queue, id, NULL, sink);
 }
 
 /* ------------------------------------------------------------------ the whole queue */
@@ -270,6 +287,8 @@ bool replay_queue_id(const struct replay_queue *queue, const char *id,
 struct listing {
     const struct replay_queue *queue;
     const struct replay_sink *sink;
+    GHashTable *handled;     /* ids, char * */
+    bool outdated;           /* Postfix works on the queue meanwhile: a new list is due */
 };
 
 /* One object a line, as postqueue -j prints it. */
@@ -286,6 +305,8 @@ static bool listed_line(void *ctx, const char *line)
     if (id == NULL || queue == NULL || !replay_queue_id_is_valid(id)) {
         error_set(&err, ERROR_TEMPORARY, "postqueue -j printed what it should not: %.80s", line);
         listing->sink->left(listing->sink->ctx, "queue", REPLAY_FAILED, &err);
+    } else if (!g_hash_table_add(listing->handled, g_strdup(id))) {
+        more = true; /* of an earlier list */
     } else if (strcmp(queue, "hold") == 0 || strcmp(queue, "maildrop") == 0) {
         g_autofree char *name = g_strdup_printf("queue %s", id);
 
@@ -294,7 +315,8 @@ static bool listed_line(void *ctx, const char *line)
                                   : "has no lasting queue id yet, it is in maildrop");
         listing->sink->left(listing->sink->ctx, name, REPLAY_SKIPPED, &err);
     } else {
-        more = replay_id(listing->queue, id, true, listing->sink);
+        more = replay_id(listing->queue, id, &listing->outdated, listing->sink) &&
+               !listing->outdated;
     }
     json_decref(object);
     return more;
@@ -303,13 +325,21 @@ static bool listed_line(void *ctx, const char *line)
 bool replay_queue_all(const struct replay_queue *queue, const struct replay_sink *sink)
 {
     static const char *const words[] = {"-j", NULL};
-    struct listing listing = {queue, sink};
-    struct error err;
-    AUTO_FD list = run(queue, "postqueue", words, -1, &err);
+    g_autoptr(GHashTable) handled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    struct listing listing = {queue, sink, handled, true};
+    bool more = true;
 
-    if (list < 0) {
-        sink->left(sink->ctx, "queue", REPLAY_FAILED, &err);
-        return true;
+    /* a message that is gone costs a second, because postcat sleeps before it ends with an error */
+    while (more && listing.outdated) {
+        struct error err;
+        AUTO_FD list = run(queue, "postqueue", words, -1, &err);
+
+        listing.outdated = false;
+        enum lines read =
+            list < 0 ? LINES_FAILED : each_line(list, listed_line, &listing, &err);
+        if (read == LINES_FAILED)
+            sink->left(sink->ctx, "queue", REPLAY_FAILED, &err);
+        more = read != LINES_STOPPED || listing.outdated;
     }
-    return each_line(list, listed_line, &listing);
+    return more;
 }

@@ -25,7 +25,7 @@ struct replay_sink {
 };
 
 /* Walks each kind; false: found() said that it is enough. Memory does not grow with the number or size
- * of messages, but for 8 bytes for each message of one Maildir folder. */
+ * of messages, but for 8 bytes for each message of one Maildir folder, and the ids of a queue. */
 
 /* Postfix's programs get @config_dir as their -c unless it is NULL. */
 struct replay_queue {
