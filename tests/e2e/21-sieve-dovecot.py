@@ -43,7 +43,7 @@ def story(s):
         want_equal(status, "OK", "%s %s: %r" % (name, arguments, answer))
 
     s.step("annotations that a client sets decide where mail goes, from the next message on")
-    name = '"INBOX.&rRHszA-"'  # INBOX.광고
+    name = '"INBOX.&rRGs4A-"'  # INBOX.광고
     command("CREATE", name)
     script(METADATA)
     want_equal(deliver(), ["INBOX"], "before there is any")
