@@ -209,6 +209,14 @@ static void set_details(json_t *object, const struct sieve_action *action,
     }
 }
 
+/* Why an answer that the script asks for is not sent; NULL when it is. */
+static const char *suppressed(const struct sieve_action *action)
+{
+    if (action->kind == SIEVE_ACTION_VACATION)
+        return action->vacation.suppressed;
+    return action->kind == SIEVE_ACTION_NOTIFY ? action->notify.suppressed : NULL;
+}
+
 static json_t *action_json(const struct sieve_action *action, struct message *message,
                            const struct sieve_envelope *envelope, const struct config *config)
 {
@@ -221,17 +229,11 @@ static json_t *action_json(const struct sieve_action *action, struct message *me
     if (action->message != NULL && action->kind != SIEVE_ACTION_REDIRECT)
         set(object, "message", message_json(action->message));
     set_mail(object, action->mail);
+    if (suppressed(action) != NULL)
+        set_text(object, "suppressed", suppressed(action));
     if (action->line > 0)
         set(object, "line", json_integer(action->line));
     return object;
-}
-
-/* Why an answer that the script asks for is not sent; NULL when it is. */
-static const char *suppressed(const struct sieve_action *action)
-{
-    if (action->kind == SIEVE_ACTION_VACATION)
-        return action->vacation.suppressed;
-    return action->kind == SIEVE_ACTION_NOTIFY ? action->notify.suppressed : NULL;
 }
 
 static json_t *diagnostics_json(const struct sieve_diagnostics *diagnostics, bool warnings)
@@ -274,26 +276,15 @@ json_t *sieve_result_json(const struct sieve_diagnostics *diagnostics,
                           const struct sieve_envelope *envelope, const struct config *config,
                           bool trace)
 {
-    json_t *root = json_object(), *actions = json_array(), *withheld = json_array();
+    json_t *root = json_object(), *actions = json_array();
 
     set_text(root, "compile", result == NULL ? "error" : "ok");
     set(root, "errors", diagnostics_json(diagnostics, false));
     set(root, "warnings", diagnostics_json(diagnostics, true));
-    for (size_t i = 0; result != NULL && i < result->action_count; i++) {
-        const struct sieve_action *action = result->actions[i];
-        const char *why = suppressed(action);
-
-        if (why == NULL) {
-            json_array_append_new(actions, action_json(action, message, envelope, config));
-            continue;
-        }
-        json_t *object = json_object();
-        set_text(object, "action", sieve_action_name(action->kind));
-        set_text(object, "why", why);
-        json_array_append_new(withheld, object);
-    }
+    for (size_t i = 0; result != NULL && i < result->action_count; i++)
+        json_array_append_new(actions,
+                              action_json(result->actions[i], message, envelope, config));
     set(root, "actions", actions);
-    set(root, "suppressed", withheld);
     set(root, "implicit_keep", json_boolean(result != NULL && result->implicit_keep));
     set_text(root, "runtime_error", result == NULL ? NULL : result->runtime_error);
     if (result != NULL && result->log_count > 0)
