@@ -88,11 +88,13 @@ static int64_t date_of(struct headers *headers, int64_t when)
 
 int64_t row_received_at(struct message *message)
 {
-    const char *text = headers_get_raw(message_headers(message), "Received");
-    const char *semicolon = text == NULL ? NULL : strrchr(text, ';');
+    const char *received = headers_get_raw(message_headers(message), "Received");
+    const char *semicolon = received == NULL ? NULL : strrchr(received, ';');
+    const char *text = semicolon != NULL ? semicolon + 1
+                                         : headers_get_raw(message_headers(message), "Date");
     struct mail_date date;
 
-    return semicolon != NULL && date_parse(semicolon + 1, &date) ? date.utc : 0;
+    return text != NULL && date_parse(text, &date) ? date.utc : 0;
 }
 
 bool row_new(struct message *message, const char *recipient, int64_t when,

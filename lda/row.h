@@ -17,8 +17,8 @@ bool row_new(struct message *message, const char *recipient, int64_t when,
              struct header_row **ret_row, struct error *err);
 void row_free(struct header_row *row);
 
-/* When the topmost Received field says that the message came (UTC seconds); 0 where it does not.
- * The same on every try of a delivery. */
+/* When the topmost Received field says that the message came, or the Date field where there is none
+ * (UTC seconds); 0 where they do not. The same on every try of a delivery. */
 int64_t row_received_at(struct message *message);
 
 /* The Message-ID without its brackets; a broken one as it stands; NULL without one. g_free. */
