@@ -1,11 +1,13 @@
 """One account under faults: every try has a message, a sender and a queue id of its own, so that what
 became of it can be told from everything else."""
+import email.utils
 import glob
 import mailbox
 import os
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
 
@@ -26,6 +28,7 @@ class Account:
         if not os.path.exists(PRELOAD):
             raise Failure("FAULT_PRELOAD must name the preloaded library")
         self.s = s
+        self.began = time.time()
         self.format = format
         self.report = s.path("outbox/report")
         self.outbox = s.path("outbox")
@@ -60,8 +63,12 @@ class Account:
     # ---------------------------------------------------------------- deliveries
 
     def mail(self, number):
-        return message("point %d" % number, body="This is point %d.\n" % number, to=ALICE,
-                       message_id="point-%d@remote.example" % number)
+        """The MTA writes a Received field on top: the same one for each try."""
+        received = "Received: by mail.example.com with ESMTP id Q%d; %s\n" % (
+            number, email.utils.formatdate(self.began))
+        return received.encode() + message(
+            "point %d" % number, body="This is point %d.\n" % number, to=ALICE,
+            message_id="point-%d@remote.example" % number)
 
     def words(self, number):
         return ("-d", ALICE, "-q", "Q%d" % number, "-f", "sender-%d@remote.example" % number)
