@@ -32,7 +32,8 @@ enum db_kind { DB_SQLITE, DB_PGSQL };
 
 enum db_type { DB_NULL, DB_INT, DB_REAL, DB_BOOL, DB_TEXT, DB_BYTES, DB_TIME };
 
-/* A parameter. Text is valid UTF-8 without NUL (the caller's duty); text and bytes are borrowed
+/* A parameter. Text is UTF-8 without NUL; PostgreSQL gets broken bytes as U+FFFD, SQLite as they are, so
+ * what is kept must be valid (the caller's duty). Text and bytes are borrowed
  * until the call returns (db_queue copies). */
 struct db_value {
     enum db_type type;

@@ -117,7 +117,12 @@ void pgsql_parameters_fill(struct pgsql_parameters *parameters, const struct db_
             break;
         }
         case DB_TEXT:
-            parameters->values[i] = value->text;
+            /* the server refuses the whole statement for a broken byte, and a mail must not wait for
+             * ever because a script or a header had one */
+            parameters->values[i] =
+                g_utf8_validate(value->text, -1, NULL)
+                    ? value->text
+                    : keep_text(parameters, g_utf8_make_valid(value->text, -1));
             break;
         case DB_BYTES:
             parameters->types[i] = OID_BYTEA;

@@ -427,6 +427,30 @@ static void conclude(struct delivery *delivery, const struct delivery_plan *plan
     pending_remove(delivery->pending_dir, delivery->key, false);
 }
 
+/* The names are the same on every try: a file of ours that has a row by now is the other's, who found it
+ * published (another machine, after our connection broke). */
+static bool leave_to_rows(struct delivery *delivery, struct error *err)
+{
+    for (guint i = 0; i < delivery->targets->len && !delivery->format->copies_content; i++) {
+        struct target *target = g_ptr_array_index(delivery->targets, i);
+        const struct db_value values[] = {db_int(delivery->user->id), db_text(target->file)};
+        bool has_row;
+        int64_t ignored;
+
+        if (!target->published)
+            continue;
+        if (!db_query_int(delivery->store->db,
+                          "SELECT 1 FROM email_headers WHERE user_id = $1 AND file = $2 LIMIT 1",
+                          values, 2, &has_row, &ignored, err))
+            return false;
+        if (!has_row)
+            continue;
+        target->published = false;
+        delivery->resumed = true; /* whatever else bears our key may be the other's */
+    }
+    return true;
+}
+
 /* Another process, or an earlier try whose COMMIT came through late, was first: nothing of this try
  * stays. */
 static void conclude_already(struct delivery *delivery, struct delivery_result *result)
@@ -435,7 +459,7 @@ static void conclude_already(struct delivery *delivery, struct delivery_result *
 
     delivery->committed = true;
     result->already = true;
-    if (!targets_take_back(delivery, &why))
+    if (!leave_to_rows(delivery, &why) || !targets_take_back(delivery, &why))
         delivery_note(delivery, "%s", why.text);
     pending_remove(delivery->pending_dir, delivery->key, false);
 }

@@ -27,6 +27,7 @@ enum db_outcome __wrap_db_commit(struct db *db, struct error *err)
         commit_faults.meanwhile(commit_faults.ctx);
     switch (fault) {
     case COMMIT_PASSES:
+    case COMMIT_TRIED:
         break;
     case COMMIT_DIES_BEFORE:
         _exit(COMMIT_DEATH_STATUS);

@@ -14,6 +14,7 @@ enum commit_fault {
     COMMIT_UNDONE,           /* the database says no */
     COMMIT_LOST_UNDONE,      /* no answer; it was not committed */
     COMMIT_LOST_DONE,        /* no answer; it was committed */
+    COMMIT_TRIED,            /* the real one, after "meanwhile" */
 };
 
 #define COMMIT_DEATH_STATUS 42

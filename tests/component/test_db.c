@@ -150,6 +150,22 @@ static bool stop_at_three(void *ctx, const struct db_row *row, struct error *err
     return false;
 }
 
+/* A byte that is no UTF-8 comes from a script or a header: no reason to fail a delivery. */
+static void broken_text_is_no_failure(void **state)
+{
+    const struct db_value values[] = {db_text("\xff\xed\xa0\x80")};
+    struct error err;
+    bool found;
+    int64_t one;
+
+    (void)state;
+    if (!db_query_int(db, "SELECT 1 FROM things WHERE word = $1", values, 1, &found, &one, &err))
+        fail_msg("%s", err.text);
+    assert_false(found);
+    assert_true(insert(1, "a\xc3", &err));
+    assert_int_equal(count(), 1);
+}
+
 static void a_row_function_can_stop(void **state)
 {
     struct error err = {0};
@@ -416,6 +432,7 @@ static int run_with(enum db_kind which)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         T(values_come_back),
         T(nulls_and_extremes),
+        T(broken_text_is_no_failure),
         T(a_row_function_can_stop),
         T(failures_say_what_to_do),
         T(bad_uris),

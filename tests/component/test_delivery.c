@@ -566,6 +566,48 @@ static void lost_answer_and_the_database_stays_away(void **state)
     }
 }
 
+/* Our connection breaks before COMMIT; another machine, whose locks we do not see, has the same message,
+ * finds our file under its own name, and commits. @ctx NULL: it filed elsewhere. */
+static void other_machine_commits(void *ctx)
+{
+    struct db *other = test_database_connect(database);
+    g_autofree char *file = world_only_file(&world, "new");
+    g_autofree char *row = g_strdup_printf(
+        "INSERT INTO email_headers (user_id, mailbox, file, size, flags) VALUES (1, 'INBOX', '%s', %zu, '')",
+        file, strlen(MESSAGE));
+
+    test_sql(other, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'");
+    while (db_alive(world.db))
+        g_usleep(1000);
+    test_sql(other, "INSERT INTO deliveries (user_id, delivery_key, delivered_at) "
+                    "VALUES (1, '\\x" KEY_1 "', '2030-01-01')");
+    if (ctx != NULL)
+        test_sql(other, row);
+    db_close(other);
+}
+
+static void another_machine_was_first(void **state)
+{
+    (void)state;
+    if (db_kind(world.db) != DB_PGSQL)
+        return;
+    for (int i = 0; i < 2; i++) {
+        struct attempt attempt = {.key = KEY_1};
+
+        test_sql(world.db, "DELETE FROM deliveries");
+        commit_faults.next = COMMIT_TRIED;
+        commit_faults.meanwhile = other_machine_commits;
+        commit_faults.ctx = i == 0 ? NULL : &attempt;
+        assert_true(world_deliver(&world, &attempt));
+        assert_true(attempt.result.already);
+        attempt_clear(&attempt);
+        assert_int_equal(world_count_all(&world), i);
+        assert_int_equal(world_count_pending(&world), 0);
+        world_check_rows(&world);
+    }
+}
+
 static void links_refused_are_copies(void **state)
 {
     static const int codes[] = {EMLINK, EPERM, EXDEV};
@@ -1077,6 +1119,7 @@ static int run_with(enum db_kind kind)
         T(undone_copies_go_too),
         T(lost_answers_are_settled),
         T(lost_answer_and_the_database_stays_away),
+        T(another_machine_was_first),
         T(links_refused_are_copies),
         T(crash_before_commit),
         T(crash_after_commit),
