@@ -220,11 +220,15 @@ def interrupted(s):
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 start_new_session=True)
 
+    def stop(process, number):
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+
     def count():
         return len(subjects(s, BOB, "many"))
     process = started()
     until(lambda: count() > 5 or process.poll() is not None, "some are delivered")
-    os.killpg(process.pid, signal.SIGINT)
+    stop(process, signal.SIGINT)
     out = process.communicate(timeout=PATIENCE)[0].decode()
     if process.returncode != 0:  # else it was quicker than we
         want_equal(process.returncode, 75, "status: " + out)
@@ -232,10 +236,7 @@ def interrupted(s):
     before = count()
     process = started()
     until(lambda: count() > before or process.poll() is not None, "some more are delivered")
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    stop(process, signal.SIGKILL)
     process.communicate()
     replay(s, "-u", BOB, "-j", "3", source)
     last = replay(s, "-u", BOB, source)
@@ -252,10 +253,11 @@ def story(s):
     at_once(s, queue)
     live_maildir(s)
     interrupted(s)
-    s.vmail("doctor", "--repair", "--quiet", status=None)  # what the kill left in vmail-pending
     for user in (ALICE, BOB, CAROL):
         check_rows(s, user, "at the end")
-        want_equal(leftovers(s.home(user)), [], "nothing is left pending")
+        # a spool that a kill left is nobody's message; the sweep takes it when it is old
+        want_equal([name for name in leftovers(s.home(user)) if "/spool." not in name], [],
+                   "nothing is left pending")
 
 
 if __name__ == "__main__":
