@@ -26,6 +26,7 @@
 #include "lda/user.h"
 #include "store/db.h"
 #include "store/mailbox_name.h"
+#include "store/mbox.h"
 #include "store/search.h"
 #include "store/sync_events.h"
 
@@ -122,7 +123,8 @@ static void watch_home(struct watch *watch, struct watched_user *watched)
 
     if (home < 0)
         return; /* not there yet: the next round */
-    if (sync_events_add_home(watch->events, watched->user->id, home, watched->user->home, &err)) {
+    if ((watched->user->mbox ? sync_events_add_mbox_home : sync_events_add_home)(
+            watch->events, watched->user->id, home, watched->user->home, &err)) {
         watched->is_watched = true;
         return;
     }
@@ -143,6 +145,9 @@ static void on_changed(void *ctx, int64_t id, const char *dir)
     if (!dir) {
         watch_home(watch, watched);
         mark(watched, NULL, 0);
+    } else if (watched->user->mbox) {
+        if (mbox_path_to_mailbox(dir, &mailbox))
+            mark(watched, mailbox, 0);
     } else if (strcmp(dir, ".") == 0) {
         mark(watched, "INBOX", 0);
     } else if (mailbox_name_from_dir(dir, &mailbox)) {

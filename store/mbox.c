@@ -17,14 +17,13 @@
 #define FILE_FLAGS (O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 /* How often a file may be replaced under our eyes. */
 #define OPENS_MAX 10
-#define INBOX_NAME "mbox"
 
 /* ------------------------------------------------------------------ names */
 
 char *mbox_path(const char *mailbox)
 {
     if (mailbox_is_inbox(mailbox))
-        return g_strdup(INBOX_NAME);
+        return g_strdup(MBOX_INBOX);
 
     g_autofree char *encoded = mailbox_name_encode(mailbox);
 
@@ -37,6 +36,13 @@ bool mbox_path_to_mailbox(const char *path, char **ret_mailbox)
     g_autofree char *name = NULL, *canonical = NULL;
     struct error ignored;
 
+    if (strcmp(path, MBOX_INBOX) == 0) {
+        *ret_mailbox = g_strdup("INBOX");
+        return true;
+    }
+    if (!g_str_has_prefix(path, MBOX_FOLDERS "/"))
+        return false;
+    path += strlen(MBOX_FOLDERS "/");
     /* a dot in a file's name would be a level */
     if (strchr(path, '.') != NULL || !mailbox_name_decode(path, &name))
         return false;

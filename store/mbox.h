@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#define MBOX_INBOX "mbox"
 #define MBOX_FOLDERS "mail"
 
 struct mbox_lock;
@@ -31,7 +32,7 @@ struct mbox {
 
 /* Below the home. g_free. */
 char *mbox_path(const char *mailbox);
-/* The row name of a path below "mail/"; false: a name that no mailbox has. g_free. */
+/* The row name of a path as mbox_path makes it; false: a name that no mailbox has. g_free. */
 bool mbox_path_to_mailbox(const char *path, char **ret_mailbox);
 
 /* Opens it, made (0600, its folders 0700) where @make. NULL; err->code ENOENT: there is none;

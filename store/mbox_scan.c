@@ -311,10 +311,9 @@ static bool looks_like_mbox(int dir, const char *name)
     return st.st_size == 0 || (pread(fd, start, 5, 0) == 5 && memcmp(start, "From ", 5) == 0);
 }
 
-static bool list_folder(int home, const char *below, int depth, GPtrArray *mailboxes,
+static bool list_folder(int home, const char *path, int depth, GPtrArray *mailboxes,
                         struct error *err)
 {
-    g_autofree char *path = g_strdup_printf(MBOX_FOLDERS "%s%s", *below != '\0' ? "/" : "", below);
     int fd = path_open_dir(home, path, err);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     const struct dirent *entry;
@@ -329,8 +328,7 @@ static bool list_folder(int home, const char *below, int depth, GPtrArray *mailb
         return true;
     }
     while (ok && (entry = readdir(dir)) != NULL) {
-        g_autofree char *name = g_strdup_printf("%s%s%s", below, *below != '\0' ? "/" : "",
-                                                entry->d_name);
+        g_autofree char *name = g_strdup_printf("%s/%s", path, entry->d_name);
         char *mailbox;
         struct stat st;
 
@@ -360,7 +358,7 @@ bool mbox_list(int home, GPtrArray **ret_mailboxes, struct error *err)
     g_autoptr(GPtrArray) mailboxes = g_ptr_array_new_with_free_func(g_free);
     g_autofree char *inbox = mbox_path("INBOX");
 
-    if (!list_folder(home, "", 0, mailboxes, err))
+    if (!list_folder(home, MBOX_FOLDERS, 0, mailboxes, err))
         return false;
     g_ptr_array_sort(mailboxes, compare_names);
     if (looks_like_mbox(home, inbox))

@@ -14,6 +14,7 @@
 
 #include "lda/base/cleanup.h"
 #include "lda/base/path.h"
+#include "store/mbox.h"
 
 /* What a watched directory is to a Maildir. */
 enum place_kind {
@@ -21,26 +22,35 @@ enum place_kind {
     PLACE_HOME,     /* a home: folders come and go, INBOX's dovecot-keywords */
     PLACE_FOLDER,   /* ".X": its dovecot-keywords, cur and new */
     PLACE_MESSAGES, /* cur or new */
+    PLACE_MBOXES,   /* a home with mboxes, "mail" in it or a folder below that */
 };
 
 struct place {
     enum place_kind kind;
     int64_t id;
-    char *dir; /* "." or ".X"; NULL for OTHER */
+    char *dir; /* "." or ".X"; of mboxes "." or "mail/X"; NULL for OTHER */
+};
+
+struct home {
+    int64_t id;
+    bool mbox;
 };
 
 struct sync_events {
     int fd;
     int root; /* fanotify: descriptor on the file system, for handles */
     bool fanotify;
-    GHashTable *homes;  /* path → id */
+    GHashTable *homes;  /* path → struct home */
     GHashTable *places; /* inotify: wd (as pointer) → place; fanotify: handle (GBytes) → place */
 };
 
 #define INOTIFY_MASK (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
+/* An mbox is written in place. */
+#define INOTIFY_MBOX_MASK (INOTIFY_MASK | IN_MODIFY)
 #define FANOTIFY_MASK (FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO | FAN_ONDIR)
 /* Handles remembered: more and we start over. */
 #define PLACES_MAX 100000
+#define MBOX_DEPTH_MAX 32
 
 static void place_free(gpointer data)
 {
@@ -137,7 +147,8 @@ static bool watch_directory(struct sync_events *events, int home, const char *pa
         return true;
     }
     link = g_strdup_printf("/proc/self/fd/%d", fd);
-    watch = inotify_add_watch(events->fd, link, INOTIFY_MASK);
+    watch = inotify_add_watch(events->fd, link,
+                              kind == PLACE_MBOXES ? INOTIFY_MBOX_MASK : INOTIFY_MASK);
     if (watch < 0) {
         if (errno == ENOSPC)
             error_set(err, ERROR_CONFIG,
@@ -184,13 +195,55 @@ static bool watch_folders(struct sync_events *events, int home, int64_t id, stru
     return done;
 }
 
+static void remember_home(struct sync_events *events, int64_t id, bool mbox, const char *path)
+{
+    struct home *home = g_new(struct home, 1);
+
+    *home = (struct home){id, mbox};
+    g_hash_table_replace(events->homes, g_strdup(path), home);
+}
+
+/* "mail" and the folders below it. */
+static bool watch_mboxes(struct sync_events *events, int home, int64_t id, const char *dir,
+                         int depth, struct error *err)
+{
+    int copy = path_open_dir(home, dir, err);
+    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *entry;
+    bool done;
+
+    if (!stream) {
+        if (copy >= 0)
+            close(copy);
+        if (copy < 0 && err->code != ENOENT && err->code != ENOTDIR && err->code != ELOOP)
+            return false;
+        error_clear(err);
+        return true;
+    }
+    /* the folder first: what is made in it from here on is an event */
+    done = watch_directory(events, home, dir, PLACE_MBOXES, id, dir, err);
+    while (done && depth < MBOX_DEPTH_MAX && (entry = readdir(stream))) {
+        g_autofree char *path = g_strdup_printf("%s/%s", dir, entry->d_name);
+
+        if (entry->d_name[0] != '.' && (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN))
+            done = watch_mboxes(events, home, id, path, depth + 1, err);
+    }
+    closedir(stream);
+    return done;
+}
+
+bool sync_events_add_mbox_home(struct sync_events *events, int64_t id, int fd, const char *path,
+                               struct error *err)
+{
+    remember_home(events, id, true, path);
+    return events->fanotify || (watch_directory(events, fd, ".", PLACE_MBOXES, id, ".", err) &&
+                                watch_mboxes(events, fd, id, MBOX_FOLDERS, 0, err));
+}
+
 bool sync_events_add_home(struct sync_events *events, int64_t id, int fd, const char *path,
                           struct error *err)
 {
-    int64_t *own_id = g_new(int64_t, 1);
-
-    *own_id = id;
-    g_hash_table_replace(events->homes, g_strdup(path), own_id);
+    remember_home(events, id, false, path);
     /* the home first: a folder made from here on is an event */
     return events->fanotify ||
            (watch_directory(events, fd, ".", PLACE_HOME, id, ".", err) &&
@@ -199,11 +252,37 @@ bool sync_events_add_home(struct sync_events *events, int64_t id, int fd, const 
 
 /* ------------------------------------------------------------------ meaning */
 
+/* A dotlock tells of the mbox that it locks where writing is no event. */
+static void tell_mbox(const struct place *place, const char *name, bool is_dir, bool by_locks,
+                      sync_changed *changed, void *ctx)
+{
+    bool is_lock = g_str_has_suffix(name, ".lock");
+    g_autofree char *mbox = g_strndup(name, strlen(name) - (is_lock ? strlen(".lock") : 0));
+    g_autofree char *path = NULL;
+
+    if (strcmp(place->dir, ".") == 0) {
+        if (strcmp(mbox, is_dir ? MBOX_FOLDERS : MBOX_INBOX) != 0)
+            return;
+        path = g_strdup(mbox);
+    } else {
+        if (strchr(mbox, '.') != NULL) /* no mailbox is called so */
+            return;
+        path = g_strdup_printf("%s/%s", place->dir, mbox);
+    }
+    if (is_dir)
+        changed(ctx, place->id, NULL);
+    else if (!is_lock || by_locks)
+        changed(ctx, place->id, path);
+}
+
 /* @name changed in @place: who must look where? */
-static void tell(const struct place *place, const char *name, bool is_dir, sync_changed *changed,
-                 void *ctx)
+static void tell(const struct place *place, const char *name, bool is_dir, bool by_locks,
+                 sync_changed *changed, void *ctx)
 {
     switch (place->kind) {
+    case PLACE_MBOXES:
+        tell_mbox(place, name, is_dir, by_locks, changed, ctx);
+        return;
     case PLACE_OTHER:
         return;
     case PLACE_MESSAGES:
@@ -238,32 +317,55 @@ static void read_inotify(struct sync_events *events, const char *buffer, size_t 
         else if (event->mask & IN_IGNORED)
             g_hash_table_remove(events->places, GINT_TO_POINTER(event->wd));
         else if (place && event->len > 0)
-            tell(place, event->name, event->mask & IN_ISDIR, changed, ctx);
+            tell(place, event->name, event->mask & IN_ISDIR, false, changed, ctx);
     }
 }
 
 /* ------------------------------------------------------------------ fanotify */
+
+/* "mail" of a home with mboxes, or a folder below it? */
+static struct place *place_of_mboxes(const struct sync_events *events, const char *path)
+{
+    g_autofree char *above = g_path_get_dirname(path);
+
+    for (int depth = 0; depth <= MBOX_DEPTH_MAX + 1 && above[1] != '\0'; depth++) {
+        const struct home *owner = g_hash_table_lookup(events->homes, above);
+        const char *below = path + strlen(above) + 1;
+        char *next = g_path_get_dirname(above);
+
+        if (owner && owner->mbox && strstr(below, "/.") == NULL &&
+            (strcmp(below, MBOX_FOLDERS) == 0 || g_str_has_prefix(below, MBOX_FOLDERS "/"))) {
+            g_free(next);
+            return place_new(PLACE_MBOXES, owner->id, below);
+        }
+        g_free(above);
+        above = next;
+    }
+    return place_new(PLACE_OTHER, 0, NULL);
+}
 
 /* What the directory at @path is. */
 static struct place *place_of_path(const struct sync_events *events, const char *path)
 {
     g_autofree char *folder = NULL, *home = NULL, *folder_name = NULL;
     g_autofree char *base = g_path_get_basename(path);
-    const int64_t *id = g_hash_table_lookup(events->homes, path);
+    const struct home *owner = g_hash_table_lookup(events->homes, path);
     bool messages = strcmp(base, "cur") == 0 || strcmp(base, "new") == 0;
 
-    if (id)
-        return place_new(PLACE_HOME, *id, ".");
+    if (owner)
+        return place_new(owner->mbox ? PLACE_MBOXES : PLACE_HOME, owner->id, ".");
     folder = messages ? g_path_get_dirname(path) : g_strdup(path);
-    id = g_hash_table_lookup(events->homes, folder);
-    if (id && messages)
-        return place_new(PLACE_MESSAGES, *id, ".");
+    owner = g_hash_table_lookup(events->homes, folder);
+    if (owner && messages && !owner->mbox)
+        return place_new(PLACE_MESSAGES, owner->id, ".");
     folder_name = g_path_get_basename(folder);
     home = g_path_get_dirname(folder);
-    id = folder_name[0] == '.' ? g_hash_table_lookup(events->homes, home) : NULL;
-    if (!id)
+    owner = folder_name[0] == '.' ? g_hash_table_lookup(events->homes, home) : NULL;
+    if (!owner)
+        return place_of_mboxes(events, path);
+    if (owner->mbox)
         return place_new(PLACE_OTHER, 0, NULL);
-    return place_new(messages ? PLACE_MESSAGES : PLACE_FOLDER, *id, folder_name);
+    return place_new(messages ? PLACE_MESSAGES : PLACE_FOLDER, owner->id, folder_name);
 }
 
 /* The directory behind a handle; NULL: it is gone. */
@@ -308,7 +410,8 @@ static void read_fanotify_event(struct sync_events *events, uint64_t mask, const
         return;
     place = place_of_handle(events, handle);
     if (place)
-        tell(place, (const char *)handle->f_handle + handle->handle_bytes, is_dir, changed, ctx);
+        tell(place, (const char *)handle->f_handle + handle->handle_bytes, is_dir, true, changed,
+             ctx);
     /* a directory that was renamed has the same handle and another meaning */
     if (is_dir && mask & (FAN_MOVED_FROM | FAN_MOVED_TO | FAN_DELETE))
         g_hash_table_remove_all(events->places);

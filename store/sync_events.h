@@ -29,8 +29,13 @@ int sync_events_fd(const struct sync_events *events);
  * ERROR_CONFIG, the folders so far are watched. */
 bool sync_events_add_home(struct sync_events *events, int64_t id, int fd, const char *path,
                           struct error *err);
+/* The same for a home with mboxes. Under fanotify writing is no event (it would be one for every file of
+ * the file system): there the end of a dotlock says that an mbox was written. */
+bool sync_events_add_mbox_home(struct sync_events *events, int64_t id, int fd, const char *path,
+                               struct error *err);
 
-/* Something changed in the folder @dir ("." or ".X") of user @id; NULL: folders came or went. */
+/* Something changed in the folder @dir ("." or ".X", of mboxes "mbox" or "mail/X") of user @id; NULL:
+ * folders came or went. */
 typedef void sync_changed(void *ctx, int64_t id, const char *dir);
 
 /* Takes what has arrived; does not wait. *@ret_overflow: events were lost. */

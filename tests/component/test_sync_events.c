@@ -196,12 +196,62 @@ static void test_silence(void **state)
     expect("7 .");
 }
 
+static void append(const char *path)
+{
+    g_autofree char *whole = g_build_filename(root, path, NULL);
+    g_autofree char *lock = g_strconcat(whole, ".lock", NULL);
+    int fd;
+
+    assert_true(g_file_set_contents(lock, "1:host", -1, NULL));
+    fd = open(whole, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "From x\n", 7), 7);
+    close(fd);
+    assert_int_equal(unlink(lock), 0);
+}
+
+/* Writing to an mbox under its dotlock, in INBOX and in folders, also new ones. */
+static void test_mboxes(void **state)
+{
+    struct error err = { 0 };
+    g_autofree char *path = g_build_filename(root, "mboxes", NULL);
+    int fd;
+
+    (void)state;
+    make_dir("mboxes");
+    make_dir("mboxes/mail");
+    make_dir("mboxes/mail/.imap");
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < 2; i++) {
+        if (!sync_events_add_mbox_home(events, 8, fd, path, &err))
+            fail_msg("%s", err.text);
+        take(); /* fanotify saw them being made */
+        g_hash_table_remove_all(seen);
+        if (i > 0)
+            break;
+        append("mboxes/mbox");
+        expect("8 mbox");
+        append("mboxes/mbox");
+        expect("8 mbox");
+        append("mboxes/mail/Work");
+        expect("8 mail/Work");
+        write_file("mboxes/notes");
+        write_file("mboxes/mail/.subscriptions");
+        make_dir("mboxes/vmail-pending");
+        make_dir("mboxes/mail/X");
+        expect("8 folders");
+    }
+    append("mboxes/mail/X/Y");
+    expect("8 mail/X/Y");
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_changes, start, stop),
         cmocka_unit_test_setup_teardown(test_folders_come_and_go, start, stop),
         cmocka_unit_test_setup_teardown(test_silence, start, stop),
+        cmocka_unit_test_setup_teardown(test_mboxes, start, stop),
     };
     int failed = cmocka_run_group_tests_name("inotify", tests, NULL, NULL);
 
