@@ -72,8 +72,13 @@ static bool check_file(struct checking *checking, const char *file,
     struct script *script;
     struct error err;
 
-    if (!script_read_file(file, &script, &err) || script->text == NULL) {
-        printf("%s: %s\n", file, "cannot be read");
+    if (!script_read_file(file, &script, &err)) {
+        printf("%s: %s\n", file, err.text);
+        return false;
+    }
+    if (script->text == NULL) {
+        printf("%s: %s\n", file, script->problem);
+        script_free(script);
         return false;
     }
     g_autofree char *folder = g_path_get_dirname(file);

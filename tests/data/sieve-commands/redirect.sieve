@@ -1,0 +1,3 @@
+require "copy";
+redirect :copy "friend@example.net";
+redirect "boss@example.net";

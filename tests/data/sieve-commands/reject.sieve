@@ -1,0 +1,3 @@
+require "reject";
+reject "받을 수 없습니다.
+No longer here.";

@@ -1,0 +1,3 @@
+require ["fileinto", "variables"];
+set "folder" "업무";
+fileinto "${folder}";
