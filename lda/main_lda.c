@@ -28,6 +28,9 @@ static const char usage[] =
     "                 [--explain] [--auth user] [--dsn parameter]\n"
     "                 [-c config] [-o key=value]\n";
 
+/* Characters of a message id in the log. */
+#define MESSAGE_ID_SHOWN 250
+
 struct arguments {
     struct envelope envelope;
     GPtrArray *dsn;      /* const char *, of --dsn */
@@ -115,6 +118,17 @@ static bool load_config(const struct arguments *arguments, struct config *config
     return true;
 }
 
+/* A sender makes it up; the line must still have room for what became of the message. */
+static char *short_message_id(const char *message_id)
+{
+    if (message_id == NULL || g_utf8_strlen(message_id, -1) <= MESSAGE_ID_SHOWN)
+        return g_strdup(message_id == NULL ? "" : message_id);
+
+    g_autofree char *start = g_utf8_substring(message_id, 0, MESSAGE_ID_SHOWN);
+
+    return g_strconcat(start, "…", NULL);
+}
+
 static void log_delivery(const struct arguments *arguments, const struct deliver_result *result,
                          const struct error *err)
 {
@@ -123,9 +137,9 @@ static void log_delivery(const struct arguments *arguments, const struct deliver
         envelope->queue_id != NULL
             ? g_strdup(envelope->queue_id)
             : g_strdup_printf("%lx.%x", (unsigned long)time(NULL), (unsigned)getpid());
+    g_autofree char *message_id = short_message_id(result->message_id);
     g_autofree char *prefix =
-        g_strdup_printf("lda(%s)<%s>: msgid=<%s>", envelope->user, session,
-                        result->message_id == NULL ? "" : result->message_id);
+        g_strdup_printf("lda(%s)<%s>: msgid=<%s>", envelope->user, session, message_id);
 
     for (guint i = 0; result->steps != NULL && i < result->steps->len; i++)
         log_line(LOG_DEBUG, "%s: %s", prefix, (const char *)result->steps->pdata[i]);

@@ -869,6 +869,34 @@ static void redirect_is_not_sent_twice(void **state)
     settled(1);
 }
 
+static bool send_and_block_the_mark(void *ctx, struct error *err)
+{
+    int *sent = ctx;
+
+    (void)err;
+    (*sent)++;
+    /* the disk is full, for one thing */
+    return mkdirat(world.user.home, "vmail-pending/" KEY_1 ".sent", 0700) == 0;
+}
+
+/* To fail when the redirect is out would send it again with every retry. */
+static void a_mark_that_cannot_be_written(void **state)
+{
+    int sent = 0;
+    const struct delivery_send send = {.id = "redirect:bob", .send = send_and_block_the_mark,
+                                       .ctx = &sent};
+    struct attempt attempt = {.key = KEY_1, .sends = &send, .send_count = 1};
+
+    (void)state;
+    assert_true(world_deliver(&world, &attempt));
+    assert_int_equal(attempt.result.notes->len, 1);
+    attempt_clear(&attempt);
+    assert_true(world_deliver(&world, &attempt));
+    assert_int_equal(attempt.state, DELIVERY_ALREADY);
+    attempt_clear(&attempt);
+    assert_int_equal(sent, 1);
+}
+
 static void a_reply_that_fails_is_a_note(void **state)
 {
     struct outbox reply = {.fails = true};
@@ -1132,6 +1160,7 @@ static int run_with(enum db_kind kind)
         T(a_second_plan_after_a_failure),
         T(torn_pending_file_is_replaced),
         T(redirect_is_not_sent_twice),
+        T(a_mark_that_cannot_be_written),
         T(a_reply_that_fails_is_a_note),
         T(marks_are_part_of_the_transaction),
         T(marks_move_their_end),
