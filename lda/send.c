@@ -1,5 +1,6 @@
 #include "lda/send.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -68,6 +69,24 @@ static int open_input(const struct send_job *job, struct error *err)
     return fd_steal(&fd);
 }
 
+/* A program that is not there, may not run or does not end will be so tomorrow: the mail is kept, it does not
+ * wait in a queue. What the machine lacks for a moment is worth a retry. */
+static bool lasts(const struct error *err)
+{
+    switch (err->code) {
+    case 0: /* too slow, too much output */
+    case EACCES:
+    case EISDIR:
+    case ELOOP:
+    case ENOENT:
+    case ENOTDIR:
+    case EPERM:
+        return true;
+    default:
+        return err->kind == ERROR_REFUSED;
+    }
+}
+
 static bool run_pipe(struct send_job *job, int input, struct error *err)
 {
     const struct sieve_pipe *pipe = job->send->pipe;
@@ -75,7 +94,7 @@ static bool run_pipe(struct send_job *job, int input, struct error *err)
 
     if (!program_run(job->config, job->envelope, job->user, pipe->program, pipe->arguments, input,
                      0, &result, err)) {
-        job->refused = err->kind == ERROR_REFUSED;
+        job->refused = lasts(err);
         return false;
     }
     bool good = result.status == EX_OK;

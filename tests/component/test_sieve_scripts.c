@@ -509,6 +509,50 @@ static void hostile_scripts(void **state)
     assert_int_equal(wrong, 0);
 }
 
+/* ------------------------------------------------------------------ what is no script at all */
+
+static void not_a_file(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *target; /* of a link; NULL: mode is made */
+        mode_t mode;
+        const char *want; /* as of struct row */
+    } files[] = {
+        {"a link to a file of the system", "/etc/passwd", 0, "leads out of the home"},
+        {"a link to itself", SCRIPT, 0, "many levels of symbolic links"},
+        {"a link to a link", "second", 0, "many levels of symbolic links"},
+        {"a link to nothing", "sieve/missing.sieve", 0, NULL},
+        {"a directory", NULL, S_IFDIR, "sieve"},
+        {"a FIFO that nobody writes to", NULL, S_IFIFO, "sieve"},
+    };
+    const struct fixture *f = *state;
+    g_autofree char *path = at(f, SCRIPT);
+    g_autofree char *second = at(f, "second");
+    int wrong = 0;
+
+    put(f, "sieve/a.sieve", "discard;", 8);
+    assert_int_equal(symlink("sieve/a.sieve", second), 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        struct row row = {.name = files[i].name, .want = files[i].want};
+
+        if (files[i].target != NULL)
+            assert_int_equal(symlink(files[i].target, path), 0);
+        else if (files[i].mode == S_IFDIR)
+            assert_int_equal(mkdir(path, 0700), 0);
+        else
+            assert_int_equal(mkfifo(path, 0600), 0);
+        struct run run = run_delivery(f, "native", "From: a@b.example\n\nx\n");
+        g_autofree char *notes = get(f, NOTES);
+        g_autofree char *log = get(f, SCRIPT ".log");
+
+        print_message("%-40s %.100s\n", row.name, notes);
+        wrong += check(f, &row, &run, i + 1, notes, log);
+        assert_int_equal(g_remove(path), 0);
+    }
+    assert_int_equal(wrong, 0);
+}
+
 /* ------------------------------------------------------------------ the second engine */
 
 static void libsieve_scripts(void **state)
@@ -554,6 +598,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(hostile_scripts, setup, teardown),
+        cmocka_unit_test_setup_teardown(not_a_file, setup, teardown),
         cmocka_unit_test_setup_teardown(libsieve_scripts, setup, teardown),
     };
 

@@ -21,6 +21,8 @@ PROGRAMS = {
     "upper": "#!/bin/sh\ntr a-z A-Z\n",
     "say": "#!/bin/sh\necho \"$1 $(cat)\"\n",
     "no": "#!/bin/sh\necho no >&2\nexit 3\n",
+    "later": "#!/bin/sh\nexit 75\n",
+    "plain": "no program\n",
     "slow": "#!/bin/sh\nexec sleep 60\n",
 }
 
@@ -158,6 +160,12 @@ def programs(s, box, outbox):
     box.script('require ["vnd.dovecot.pipe"]; pipe "no";')
     box.want(["INBOX"])
     want("program no ended with status 3: no" in box.said, "why", box.said)
+    for program in ("slow", "plain", "missing"):  # it will be so tomorrow: nothing waits for it
+        box.script('require ["vnd.dovecot.pipe"]; pipe "%s";' % program)
+        box.want(["INBOX"], None, "-o", "sieve_program_timeout=1s")
+        want("cannot send pipe:" + program in box.said, "why", box.said)
+    box.script('require ["vnd.dovecot.pipe"]; pipe "later";')
+    box.want([], None, status=75)  # the program itself asks for a retry
     box.script('require ["vnd.dovecot.pipe"]; pipe :try "missing"; keep;')
     box.want(["INBOX"])
     box.script('require ["vnd.dovecot.filter", "fileinto"]; '
@@ -253,7 +261,8 @@ def story(s):
     folder = s.path("programs")
     os.mkdir(folder)
     for name, text in PROGRAMS.items():
-        s.write(folder + "/" + name, text.replace("%s", s.path("log")), 0o755)
+        s.write(folder + "/" + name, text.replace("%s", s.path("log")),
+                0o644 if name == "plain" else 0o755)
     s.configure()
     outbox = Outbox(s)
     keys = {"sieve_program_dir": folder, "sieve_extensions": EXTENSIONS,
