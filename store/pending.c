@@ -161,9 +161,21 @@ static int rename_new(int dir, const struct pending_file *from, const char *to)
         return -1;
     /* the file system cannot (NFS); what breaks off between the two leaves a second link under the
      * spool's name, which the retry takes for a sign that the content is whole: so it must be */
-    if (fsync(from->fd) < 0 || linkat(dir, from->name, dir, to, 0) < 0)
+    if (fsync(from->fd) < 0)
         return -1;
-    return unlinkat(dir, from->name, 0);
+    if (linkat(dir, from->name, dir, to, 0) == 0)
+        return unlinkat(dir, from->name, 0);
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK)
+        return -1;
+
+    struct stat st;
+
+    /* nor has it links: looking first is all there is */
+    if (fstatat(dir, to, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return renameat(dir, from->name, dir, to);
 }
 
 /* Opens and locks <key>.0. *ret_file NULL: it went away meanwhile, try again. */
@@ -180,7 +192,8 @@ static bool lock_leftover(int dir, const char *name, struct pending_file **ret_f
         error_set_errno(err, ERROR_TEMPORARY, errno, "cannot open %s/%s", PENDING_DIR, name);
         return false;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+    /* where the file system has no locks (ENOLCK, EOPNOTSUPP) the key row alone keeps two apart */
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
         error_set(err, ERROR_TEMPORARY, "another process is delivering this message (%s/%s)",
                   PENDING_DIR, name);
         err->code = EWOULDBLOCK;

@@ -35,7 +35,7 @@ static int lock_file(int dir, const char *name)
     AUTO_FD fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat now, held;
 
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+    if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK))
         return -1;
     /* a retry may have put its own file in the place of what was opened */
     if (fstat(fd, &held) < 0 || fstatat(dir, name, &now, AT_SYMLINK_NOFOLLOW) < 0 ||

@@ -1,6 +1,9 @@
 #include "commit_faults.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -8,6 +11,8 @@
 
 struct commit_faults commit_faults;
 int link_fault;
+int flock_fault;
+int rename_fault;
 
 enum db_outcome __real_db_commit(struct db *db, struct error *err);
 enum db_outcome __wrap_db_commit(struct db *db, struct error *err);
@@ -71,4 +76,21 @@ int __wrap_linkat(int from, const char *from_name, int to, const char *to_name, 
         return -1;
     }
     return __real_linkat(from, from_name, to, to_name, flags);
+}
+
+/* In the place of the C library's: a file system without them. */
+int flock(int fd, int operation)
+{
+    if (flock_fault == 0)
+        return (int)syscall(SYS_flock, fd, operation);
+    errno = flock_fault;
+    return -1;
+}
+
+int renameat2(int from, const char *from_name, int to, const char *to_name, unsigned flags)
+{
+    if (rename_fault == 0 || flags == 0)
+        return (int)syscall(SYS_renameat2, from, from_name, to, to_name, flags);
+    errno = rename_fault;
+    return -1;
 }

@@ -29,5 +29,8 @@ extern struct commit_faults commit_faults;
 
 /* linkat fails with this errno; 0: works. */
 extern int link_fault;
+/* flock, and renameat2 that must not overwrite, fail with these; 0: they work. */
+extern int flock_fault;
+extern int rename_fault;
 
 #endif

@@ -27,6 +27,8 @@ static int set_up(void **state)
     (void)state;
     memset(&commit_faults, 0, sizeof commit_faults);
     link_fault = 0;
+    flock_fault = 0;
+    rename_fault = 0;
     world_open(&world, database);
     return 0;
 }
@@ -672,6 +674,37 @@ static void settled(int files)
     world_check_rows(&world);
 }
 
+/* NFS without a lock daemon, FUSE: no locks, no rename that keeps what is there, perhaps no links. What
+ * broke off goes on all the same. */
+static void poor_file_systems(void **state)
+{
+    static const int link_codes[] = {0, EPERM, EOPNOTSUPP};
+    struct store_sweep_counts counts = {0};
+    struct error err;
+
+    (void)state;
+    flock_fault = ENOLCK;
+    rename_fault = EINVAL;
+    for (size_t i = 0; i < G_N_ELEMENTS(link_codes); i++) {
+        g_autofree char *key = g_strnfill(64, (char)('a' + i));
+
+        link_fault = link_codes[i];
+        commit_faults.next = COMMIT_DIES_BEFORE;
+        world_deliver_and_die(&world, key, inbox, COMMIT_DEATH_STATUS);
+        commit_faults.next = COMMIT_PASSES;
+        world_deliver_to(&world, key, inbox);
+        world_deliver_to(&world, key, inbox);
+        assert_int_equal(world_count_all(&world), i + 1);
+        assert_int_equal(world_count_pending(&world), 0);
+        world_check_rows(&world);
+    }
+    commit_faults.next = COMMIT_DIES_AFTER;
+    world_deliver_and_die(&world, KEY_1, inbox, COMMIT_DEATH_STATUS);
+    assert_true(store_sweep_user(world.store, &world.user, false, &counts, &err));
+    assert_int_equal(counts.finished, 1);
+    assert_int_equal(world_count_pending(&world), 0);
+}
+
 static void crash_before_commit(void **state)
 {
     struct stat before, after;
@@ -1149,6 +1182,7 @@ static int run_with(enum db_kind kind)
         T(lost_answer_and_the_database_stays_away),
         T(another_machine_was_first),
         T(links_refused_are_copies),
+        T(poor_file_systems),
         T(crash_before_commit),
         T(crash_after_commit),
         T(crash_then_the_user_read_it),
