@@ -252,7 +252,9 @@ static void plan_reject(struct building *b, const struct sieve_action *action)
         g_free(b->plan->refusal);
         b->plan->refusal = g_strdup(action->reject.reason);
     } else if (b->policy->replay) {
-        note(b->plan, "no rejection is sent in a replay");
+        /* nobody would hear of it, neither the sender nor the user */
+        note(b->plan, "no rejection is sent in a replay: kept");
+        add_keep(b->plan, b->policy, NULL, action->message);
     } else if (action->mail == NULL || action->mail->envelope_to[0] == NULL) {
         note(b->plan, "no rejection is sent to the null sender");
     } else {

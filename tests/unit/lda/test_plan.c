@@ -98,7 +98,7 @@ static void actions_become_plans(void **state)
         {"vacation beside keep", {VACATION, KEEP}, 2, "", "INBOX|vacation:k after"},
         {"vacation alone keeps too", {VACATION}, 1, "", "INBOX|vacation:k after"},
         {"no vacation in a replay", {VACATION, KEEP}, 2, "", "INBOX", .replay = true},
-        {"no rejection in a replay", {REJECT}, 1, "", "", .replay = true},
+        {"no rejection in a replay", {REJECT}, 1, "", "INBOX", .replay = true},
     };
 
     (void)state;
