@@ -22,6 +22,7 @@ void deadline_start(unsigned seconds)
 {
     struct sigaction action;
 
+    alarm(0); /* an earlier one */
     if (seconds == 0)
         return;
     int length = snprintf(line, sizeof line,

@@ -7,4 +7,7 @@
  * children die with us. For programs that do one delivery. */
 void deadline_start(unsigned seconds);
 
+/* Before delivery_timeout is known: its default. */
+#define DEADLINE_STANDARD 300
+
 #endif

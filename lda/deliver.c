@@ -333,23 +333,47 @@ static void note_correspondent(struct work *work)
 
 /* ------------------------------------------------------------------ the ladder */
 
+#define KIND(kind) (1U << (kind))
+/* What defers, wherever it comes from. */
+#define DEFERRING (KIND(ERROR_TEMPORARY) | KIND(ERROR_CONFIG) | KIND(ERROR_QUOTA_DEFER))
+
+G_STATIC_ASSERT(ERROR_KINDS <= 32);
+
+/* Mail goes back to its sender for the reasons that a step is known for, and for no other: a kind that came
+ * up from further below (a file of the user's that is too long, say) defers, as does none at all. */
+static void keep_in_queue(unsigned final, struct error *err)
+{
+    if ((unsigned)err->kind >= ERROR_KINDS || (KIND(err->kind) & (DEFERRING | final)) == 0) {
+        if (err->kind == ERROR_NONE)
+            error_set(err, ERROR_TEMPORARY, "the delivery failed without a reason");
+        err->kind = ERROR_TEMPORARY;
+    }
+}
+
 static bool run(struct work *work, struct error *err)
 {
     static const struct {
         const char *name;
         bool (*run)(struct work *work, struct error *err);
-        bool dry; /* part of a dry run too */
+        bool dry;       /* part of a dry run too */
+        unsigned final; /* kinds of error that return the mail */
     } steps[] = {
-        {"look-up", find_user, true}, {"spool", spool, true}, {"parse", parse, true},
-        {"identify", identify, true}, {"filter", filter, true}, {"plan", plan, true},
-        {"commit and send", commit, false},
+        {"look-up", find_user, true, KIND(ERROR_NO_USER)},
+        {"spool", spool, true, KIND(ERROR_BAD_DATA) | KIND(ERROR_LOOP)},
+        {"parse", parse, true, 0},
+        {"identify", identify, true, 0},
+        {"filter", filter, true, 0},
+        {"plan", plan, true, KIND(ERROR_REFUSED)},
+        {"commit and send", commit, false, KIND(ERROR_QUOTA)},
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(steps) && !work->already; i++) {
         if (is_dry(work) && !steps[i].dry)
             continue;
-        if (!steps[i].run(work, err))
+        if (!steps[i].run(work, err)) {
+            keep_in_queue(steps[i].final, err);
             return false;
+        }
         step(work, steps[i].name);
     }
     if (work->already) {
@@ -381,6 +405,7 @@ bool deliver(struct site *site, const struct envelope *envelope, int input_fd,
         .temporary = -1,
     };
 
+    error_clear(err);
     *ret_result = (struct deliver_result){.outcome = DELIVER_STORED};
     ret_result->notes = g_ptr_array_new_with_free_func(g_free);
     ret_result->steps = g_ptr_array_new_with_free_func(g_free);

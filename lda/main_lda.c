@@ -170,6 +170,8 @@ static bool run(struct arguments *arguments, struct config *config, struct error
     struct site *site;
     bool good;
 
+    /* a configuration on a disk that hangs: not for ever either */
+    deadline_start(DEADLINE_STANDARD);
     if (!load_config(arguments, config, err))
         return false;
     log_open(config, "vmail-lda");
@@ -186,6 +188,17 @@ static bool run(struct arguments *arguments, struct config *config, struct error
     deliver_result_clear(&result);
     site_free(site);
     return good;
+}
+
+/* Whoever started us may ignore SIGCHLD (then no child's status can be had, and what was sent is sent
+ * again) or block SIGALRM (then there is no deadline); both are inherited. */
+static void take_signals(void)
+{
+    sigset_t none;
+
+    signal(SIGCHLD, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* 0, 1 and 2 are taken before anything is opened: a file of ours must not become standard error. */
@@ -211,6 +224,7 @@ int main(int argc, char **argv)
     open_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a full limit is an error of write, not a death */
+    take_signals();
     umask(0077);
     bool terminal = isatty(STDERR_FILENO) != 0;
     arguments.settings = g_ptr_array_new();
@@ -224,6 +238,8 @@ int main(int argc, char **argv)
     else if (good)
         good = run(&arguments, config, &err);
     if (!good) {
+        if (err.kind == ERROR_NONE) /* would be status 0, and the mail lost */
+            error_set(&err, ERROR_TEMPORARY, "it failed without a reason");
         /* a slip in master.cf must not bounce everybody's mail: only a person gets 64 */
         if (err.kind == ERROR_USAGE && !terminal)
             err.kind = ERROR_CONFIG;

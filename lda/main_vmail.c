@@ -74,6 +74,7 @@ int main(int argc, char **argv)
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* inherited: without it no child has a status */
     umask(0077);
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
         print_help(stdout);

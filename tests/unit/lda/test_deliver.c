@@ -461,9 +461,73 @@ static void twice_with_and_without_queue_id(void **state)
     want_stored(f, "INBOX", ".", 4);
 }
 
+/* A file below the home that is too long is no fault of the message: the mail waits, it is not returned. */
+static void a_reason_from_below_defers(void **state)
+{
+    struct fixture *f = *state;
+    static const char message[] = FROM_BOB "Subject: s\n\nbody\n";
+    g_autofree char *digest = g_compute_checksum_for_string(G_CHECKSUM_SHA256, message, -1);
+    g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+    const char *parts[] = {"Q1", ALICE, digest, ""};
+    g_autofree char *marks = g_strnfill(2 * 1024 * 1024, 'x');
+
+    for (size_t i = 0; i < G_N_ELEMENTS(parts); i++)
+        g_checksum_update(checksum, (const guchar *)parts[i], (gssize)strlen(parts[i]) + 1);
+    g_autofree char *path = g_strdup_printf("mail/example.com/alice/vmail-pending/%s.sent",
+                                            g_checksum_get_string(checksum));
+    struct answer answer = from_bob(f, "makes the home", NULL);
+    want_good(&answer);
+    set_script(f, "redirect \"carol@other.example\";\n");
+    put(f, path, marks);
+    answer = run(f, message, "bob@remote.example", "Q1", NULL);
+    assert_false(answer.good);
+    assert_non_null(strstr(answer.err.text, "larger than"));
+    assert_int_equal(answer.err.kind, ERROR_TEMPORARY);
+}
+
+/* What a replay asks for. */
+static void replayed(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const flags[] = {"\\Seen", "$work", NULL};
+    struct deliver_options options = {.once = true, .replay = true, .mailbox = "Old",
+                                      .no_script = true, .flags = flags};
+    struct deliver_options dry = options;
+    struct answer answer;
+
+    dry.dry_run = true;
+    set_script(f, "discard;\n");
+    for (int i = 0; i < 2; i++) {
+        answer = run(f, FROM_BOB "\nx\n", "", NULL, &dry);
+        want_good(&answer);
+        assert_int_equal(answer.outcome, i == 0 ? DELIVER_STORED : DELIVER_DUPLICATE);
+        answer = run(f, FROM_BOB "\nx\n", "", NULL, &options);
+        want_good(&answer);
+        assert_int_equal(answer.outcome, i == 0 ? DELIVER_STORED : DELIVER_DUPLICATE);
+    }
+    want_stored(f, "Old", ".Old", 1);
+    g_autofree char *keywords = get(f, "mail/example.com/alice/.Old/dovecot-keywords");
+    assert_string_equal(keywords, "0 $work\n");
+    options.mailbox = "Other"; /* a copy in another folder is another one */
+    answer = run(f, FROM_BOB "\nx\n", "", NULL, &options);
+    want_good(&answer);
+    want_stored(f, "Other", ".Other", 1);
+    /* with its queue id, whatever pipe(8) made of the recipient's case */
+    struct deliver_options queued = {.replay = true, .no_script = true};
+    for (int i = 0; i < 2; i++) {
+        answer = run(f, i == 0 ? "Delivered-To: Alice@Example.com\n" FROM_BOB "\nq\n"
+                               : FROM_BOB "\nq\n", "", "4Xy", &queued);
+        want_good(&answer);
+        assert_int_equal(answer.outcome, i == 0 ? DELIVER_STORED : DELIVER_DUPLICATE);
+    }
+    want_stored(f, "INBOX", ".", 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_reason_from_below_defers, setup, teardown),
+        cmocka_unit_test_setup_teardown(replayed, setup, teardown),
         cmocka_unit_test_setup_teardown(keep_fileinto_discard, setup, teardown),
         cmocka_unit_test_setup_teardown(a_broken_script_keeps, setup, teardown),
         cmocka_unit_test_setup_teardown(dry_run_changes_nothing, setup, teardown),

@@ -49,7 +49,8 @@ static void what_pipe_sees(void **state)
     }
 }
 
-/* Standard input that never ends: we stop before Postfix does, which would return the mail. */
+/* Standard input that never ends: we stop before Postfix does, which would return the mail. Whoever started
+ * us may have blocked the signal. */
 static void the_deadline_defers(void **state)
 {
     static const char script[] =
@@ -58,7 +59,8 @@ static void the_deadline_defers(void **state)
         "/schema migrate >/dev/null && "
         TEST_BIN_DIR "/vmail -c /dev/null -o vmail_root=$d/mail user add a@b >/dev/null && "
         "mkfifo $d/fifo && { sleep 60 >$d/fifo & } && "
-        LDA "-o vmail_root=$d/mail -o delivery_timeout=1s -d a@b <$d/fifo; "
+        "env --block-signal=ALRM " LDA
+        "-o vmail_root=$d/mail -o delivery_timeout=1s -d a@b <$d/fifo; "
         "status=$?; kill $!; find $d -path '*/new/*' -o -path '*/cur/*'; rm -r $d; exit $status";
     const char *argv[] = {"/bin/sh", "-c", script, NULL};
     g_autofree char *output = NULL;
@@ -72,6 +74,30 @@ static void the_deadline_defers(void **state)
     assert_string_equal(output, "");
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 75);
+}
+
+/* Whoever started us ignored SIGCHLD: the status of sendmail is known all the same. */
+static void children_have_a_status(void **state)
+{
+    static const char script[] =
+        "d=$(mktemp -d) && mkdir -p -m 700 $d/mail/b/a && "
+        TEST_BIN_DIR "/vmail -c /dev/null -o vmail_root=$d/mail -o schema_dir=" TEST_SOURCE_DIR
+        "/schema migrate >/dev/null && "
+        TEST_BIN_DIR "/vmail -c /dev/null -o vmail_root=$d/mail user add a@b >/dev/null && "
+        "echo 'redirect \"x@y.example\";' >$d/mail/b/a/.dovecot.sieve; "
+        "echo 'Subject: x' | env --ignore-signal=CHLD " LDA
+        "-o vmail_root=$d/mail -o sendmail_path=/bin/true -d a@b; "
+        "status=$?; rm -r $d; exit $status";
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    g_autofree char *errors = NULL;
+    int status;
+
+    (void)state;
+    assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL,
+                             &errors, &status, NULL));
+    assert_string_equal(errors, "");
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* One thing goes wrong at a time; doctor names it and what to do. */
@@ -134,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_pipe_sees),
         cmocka_unit_test(the_deadline_defers),
+        cmocka_unit_test(children_have_a_status),
         cmocka_unit_test(doctor_finds_it),
     };
 
