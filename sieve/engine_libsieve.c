@@ -30,6 +30,7 @@ enum sieve_status sieve_libsieve_run(struct sieve_run *run, const struct sieve_p
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -476,10 +477,14 @@ static void set_bounds(unsigned seconds)
 }
 
 /* Exit status 0: out is complete; 1: the script failed. Never returns. */
-static void __attribute__((noreturn)) work(struct child *child, int fd)
+static void __attribute__((noreturn)) work(struct child *child, int fd, pid_t parent)
 {
     sieve2_context_t *context = NULL;
 
+    /* it holds the delivery's lock too: it must not outlive a parent that is killed */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(2);
     set_bounds(child->seconds);
     if (sieve2_alloc(&context) != SIEVE2_OK || sieve2_callbacks(context, callbacks) != SIEVE2_OK)
         _exit(2);
@@ -530,9 +535,10 @@ static enum outcome run_child(struct child *child, GString *out)
 
     if (pipe2(fds, O_CLOEXEC) != 0)
         return DIED;
+    pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        work(child, fds[1]);
+        work(child, fds[1], parent);
     close(fds[1]);
     bool complete = pid > 0 && read_all(fds[0], out, deadline);
     close(fds[0]);
