@@ -153,6 +153,7 @@ static bool deliver_message(const struct fixture *f, const char *engine, const c
 struct run {
     int status;     /* as of wait */
     long memory_kb; /* at its peak */
+    long cpu_ms;
 };
 
 static struct run run_delivery(const struct fixture *f, const char *engine, const char *message)
@@ -173,6 +174,8 @@ static struct run run_delivery(const struct fixture *f, const char *engine, cons
     }
     assert_int_equal(wait4(pid, &run.status, 0, &usage), pid);
     run.memory_kb = usage.ru_maxrss;
+    run.cpu_ms = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+                 (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
     return run;
 }
 
@@ -362,7 +365,7 @@ static GString *too_many_redirects(void)
 }
 static GString *enclosing(void)
 {
-    return wrap("require \"enclose\";\n", "enclose \"again and again\";\n", 500, "");
+    return wrap("require \"enclose\";\n", "enclose \"again and again\";\n", 150, "");
 }
 static GString *bodies(void)
 {
@@ -415,7 +418,7 @@ static const struct row rows[] = {
     {"include, wider and wider", includes_a_fan, "include"},
     {"too many actions", too_many_actions, "actions"},
     {"too many redirects", too_many_redirects, "redirect"},
-    {"enclose, 500 times", enclosing, NULL},
+    {"enclose, 150 times", enclosing, NULL},
     {"body, 20,000 times", bodies, "too much"},
     {"parts of parts", parts, NULL},
 };
@@ -501,7 +504,8 @@ static void hostile_scripts(void **state)
         g_autofree char *notes = get(f, NOTES);
         g_autofree char *log = get(f, SCRIPT ".log");
 
-        print_message("%-40s %6ld KiB  %.100s\n", rows[i].name, run.memory_kb, notes);
+        print_message("%-40s %6ld KiB %5ld ms  %.90s\n", rows[i].name, run.memory_kb, run.cpu_ms,
+                      notes);
         wrong += check(f, &rows[i], &run, i + 1, notes, log);
         most_kb = MAX(most_kb, run.memory_kb);
     }
@@ -583,7 +587,7 @@ static void libsieve_scripts(void **state)
         g_autofree char *notes = get(f, NOTES);
         g_autofree char *log = get(f, SCRIPT ".log");
 
-        print_message("%-40s %6ld KiB  %.100s\n", row.name, run.memory_kb, notes);
+        print_message("%-40s %6ld KiB %5ld ms  %.90s\n", row.name, run.memory_kb, run.cpu_ms, notes);
         wrong += check(f, &row, &run, i + 1, notes, log);
         if (g_file_test(sent, G_FILE_TEST_EXISTS) != (i == 0)) {
             print_error("%s: what was sent is wrong\n", row.name);
