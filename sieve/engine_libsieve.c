@@ -35,13 +35,12 @@ enum sieve_status sieve_libsieve_run(struct sieve_run *run, const struct sieve_p
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <sieve2.h>
-
 #include "lda/mail/address.h"
 #include "lda/mail/headers.h"
 #include "lda/mail/message.h"
 
 #include "sieve/lexer.h"
+#include "sieve/libsieve_api.h"
 
 #define SECONDS_MAX 10
 #define MEMORY_MAX (512UL * 1024 * 1024)
@@ -52,6 +51,11 @@ enum sieve_status sieve_libsieve_run(struct sieve_run *run, const struct sieve_p
 #else
 #define UNDER_ASAN 0
 #endif
+
+/* Filled in the child alone, which runs one script and ends. */
+static struct libsieve_api libsieve;
+
+#define CANNOT_LOAD 3 /* exit status */
 
 /* What the callbacks in the child work with. */
 struct child {
@@ -199,14 +203,14 @@ static void append_script_string(GString *out, const char *text)
 
 static const char *value_of(sieve2_context_t *context, const char *name)
 {
-    const char *value = sieve2_getvalue_string(context, NAME(name));
+    const char *value = libsieve.sieve2_getvalue_string(context, NAME(name));
 
     return value != NULL ? value : "";
 }
 
 static void append_flags(sieve2_context_t *context, GString *out)
 {
-    char **flags = sieve2_getvalue_stringlist(context, NAME("flags"));
+    char **flags = libsieve.sieve2_getvalue_stringlist(context, NAME("flags"));
 
     if (flags == NULL || flags[0] == NULL)
         return;
@@ -264,7 +268,7 @@ static int on_fileinto(sieve2_context_t *context, void *data)
 static int on_keep(sieve2_context_t *context, void *data)
 {
     struct child *child = data;
-    char **flags = sieve2_getvalue_stringlist(context, NAME("flags"));
+    char **flags = libsieve.sieve2_getvalue_stringlist(context, NAME("flags"));
 
     if (!child->says_keep && (flags == NULL || flags[0] == NULL))
         return SIEVE2_OK;
@@ -285,7 +289,7 @@ static void append_tag(GString *out, const char *tag, const char *value)
 static int on_vacation(sieve2_context_t *context, void *data)
 {
     struct child *child = data;
-    int days = sieve2_getvalue_int(context, NAME("days"));
+    int days = libsieve.sieve2_getvalue_int(context, NAME("days"));
 
     g_string_append(child->out, "vacation");
     if (days > 0)
@@ -295,7 +299,7 @@ static int on_vacation(sieve2_context_t *context, void *data)
     append_tag(child->out, "handle", value_of(context, "hash"));
     if (child->addresses != NULL)
         g_string_append_printf(child->out, " :addresses [%s]", child->addresses);
-    if (sieve2_getvalue_int(context, NAME("mime")) > 0)
+    if (libsieve.sieve2_getvalue_int(context, NAME("mime")) > 0)
         g_string_append(child->out, " :mime");
     g_string_append_c(child->out, ' ');
     append_script_string(child->out, value_of(context, "message"));
@@ -307,7 +311,7 @@ static int on_vacation(sieve2_context_t *context, void *data)
 static int on_notify(sieve2_context_t *context, void *data)
 {
     struct child *child = data;
-    char **options = sieve2_getvalue_stringlist(context, NAME("options"));
+    char **options = libsieve.sieve2_getvalue_stringlist(context, NAME("options"));
     const char *priority = value_of(context, "priority");
 
     if (options == NULL || options[0] == NULL)
@@ -329,7 +333,7 @@ static int on_script(sieve2_context_t *context, void *data)
 
     if (*value_of(context, "path") != '\0' || *value_of(context, "name") != '\0')
         return SIEVE2_ERROR_GETSCRIPT;
-    sieve2_setvalue_string(context, NAME("script"), NAME(child->script));
+    libsieve.sieve2_setvalue_string(context, NAME("script"), NAME(child->script));
     return SIEVE2_OK;
 }
 
@@ -360,7 +364,7 @@ static int on_header(sieve2_context_t *context, void *data)
         values[count++] = arena_strdup(child->arena, is_address_field(name)
             ? headers_raw(headers, i)
             : headers_value(headers, i));
-    sieve2_setvalue_stringlist(context, NAME("body"), values);
+    libsieve.sieve2_setvalue_stringlist(context, NAME("body"), values);
     return SIEVE2_OK;
 }
 
@@ -372,10 +376,10 @@ static int on_envelope(sieve2_context_t *context, void *data)
     if (envelope == NULL)
         return SIEVE2_OK;
     const char *to = envelope->orig_to != NULL ? envelope->orig_to : envelope->to;
-    sieve2_setvalue_string(context, NAME("from"), NAME(envelope->from ? envelope->from : ""));
-    sieve2_setvalue_string(context, NAME("to"), NAME(to != NULL ? to : ""));
+    libsieve.sieve2_setvalue_string(context, NAME("from"), NAME(envelope->from ? envelope->from : ""));
+    libsieve.sieve2_setvalue_string(context, NAME("to"), NAME(to != NULL ? to : ""));
     /* asked for `envelope "auth"` it would read what nobody set */
-    sieve2_setvalue_string(context, NAME("auth"), NAME(envelope->auth ? envelope->auth : ""));
+    libsieve.sieve2_setvalue_string(context, NAME("auth"), NAME(envelope->auth ? envelope->auth : ""));
     return SIEVE2_OK;
 }
 
@@ -384,7 +388,7 @@ static int on_size(sieve2_context_t *context, void *data)
     struct child *child = data;
     off_t size = child->run != NULL ? message_size(child->run->input) : 0;
 
-    sieve2_setvalue_int(context, NAME("size"), size > INT_MAX ? INT_MAX : (int)size);
+    libsieve.sieve2_setvalue_int(context, NAME("size"), size > INT_MAX ? INT_MAX : (int)size);
     return SIEVE2_OK;
 }
 
@@ -399,11 +403,11 @@ static int on_subaddress(sieve2_context_t *context, void *data)
     if (!address_parse_path(value_of(context, "address"), &local, &domain))
         return SIEVE2_ERROR_ADDRESS;
     address_split_detail(local, delimiters != NULL ? delimiters : "+", &user, &detail);
-    sieve2_setvalue_string(context, NAME("user"), arena_strdup(child->arena, user));
-    sieve2_setvalue_string(context, NAME("detail"),
+    libsieve.sieve2_setvalue_string(context, NAME("user"), arena_strdup(child->arena, user));
+    libsieve.sieve2_setvalue_string(context, NAME("detail"),
         arena_strdup(child->arena, detail != NULL ? detail : ""));
-    sieve2_setvalue_string(context, NAME("localpart"), arena_strdup(child->arena, local));
-    sieve2_setvalue_string(context, NAME("domain"), arena_strdup(child->arena, domain));
+    libsieve.sieve2_setvalue_string(context, NAME("localpart"), arena_strdup(child->arena, local));
+    libsieve.sieve2_setvalue_string(context, NAME("domain"), arena_strdup(child->arena, domain));
     return SIEVE2_OK;
 }
 
@@ -415,7 +419,7 @@ static int on_parse_error(sieve2_context_t *context, void *data)
     child->failed = true;
     if (child->run == NULL)
         g_string_append_printf(child->out, "%d\t%s\n",
-            sieve2_getvalue_int(context, NAME("lineno")), text);
+            libsieve.sieve2_getvalue_int(context, NAME("lineno")), text);
     return SIEVE2_OK;
 }
 
@@ -486,10 +490,13 @@ static void __attribute__((noreturn)) work(struct child *child, int fd, pid_t pa
     if (getppid() != parent)
         _exit(2);
     set_bounds(child->seconds);
-    if (sieve2_alloc(&context) != SIEVE2_OK || sieve2_callbacks(context, callbacks) != SIEVE2_OK)
+    if (!libsieve_api_load(&libsieve))
+        _exit(CANNOT_LOAD);
+    if (libsieve.sieve2_alloc(&context) != SIEVE2_OK ||
+        libsieve.sieve2_callbacks(context, callbacks) != SIEVE2_OK)
         _exit(2);
-    int status = child->run == NULL ? sieve2_validate(context, child)
-                                    : sieve2_execute(context, child);
+    int status = child->run == NULL ? libsieve.sieve2_validate(context, child)
+                                    : libsieve.sieve2_execute(context, child);
     if (status != SIEVE2_OK && status != SIEVE2_DONE)
         child->failed = true;
     for (size_t at = 0; at < child->out->len;) {
@@ -504,7 +511,7 @@ static void __attribute__((noreturn)) work(struct child *child, int fd, pid_t pa
 
 /* ------------------------------------------------------------------ the parent */
 
-enum outcome { FINISHED, SCRIPT_WRONG, DIED, TOO_SLOW };
+enum outcome { FINISHED, SCRIPT_WRONG, DIED, TOO_SLOW, NOT_THERE };
 
 static bool read_all(int fd, GString *out, gint64 deadline)
 {
@@ -551,6 +558,8 @@ static enum outcome run_child(struct child *child, GString *out)
     if (!complete || (WIFSIGNALED(status) &&
         (WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL)))
         return TOO_SLOW;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == CANNOT_LOAD)
+        return NOT_THERE;
     if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
         return DIED;
     return WEXITSTATUS(status) == 0 ? FINISHED : SCRIPT_WRONG;
@@ -587,6 +596,8 @@ void sieve_libsieve_compile(struct sieve_compiler *compiler, const struct sieve_
         sieve_error_at(compiler, 0, 0, "libsieve refuses the script");
     if (outcome == DIED)
         sieve_error_at(compiler, 0, 0, "libsieve died while it checked the script");
+    if (outcome == NOT_THERE)
+        sieve_error_at(compiler, 0, 0, "libsieve cannot be loaded: install libsieve2-1");
     if (outcome == TOO_SLOW)
         sieve_error_at(compiler, 0, 0, "libsieve does not come to an end with the script");
 }
@@ -648,6 +659,9 @@ enum sieve_status sieve_libsieve_run(struct sieve_run *run, const struct sieve_p
         break;
     case SCRIPT_WRONG:
         status = sieve_fail(run, NULL, "libsieve failed to run the script");
+        break;
+    case NOT_THERE:
+        status = sieve_fail(run, NULL, "libsieve cannot be loaded: install libsieve2-1");
         break;
     case TOO_SLOW:
         status = sieve_fail(run, NULL, "libsieve took too much time");
