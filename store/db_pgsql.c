@@ -54,6 +54,8 @@ static const struct {
     {"22P05", ERROR_CONFIG, DB_FAULT_OTHER, "the database must have ENCODING 'UTF8'"},
     {"23503", ERROR_CONFIG, DB_FAULT_OTHER, "the ids of user_query must be those of virtual_users"},
     {"42501", ERROR_CONFIG, DB_FAULT_OTHER, "GRANT the database user the right"},
+    {"2200H", ERROR_CONFIG, DB_FAULT_OTHER,
+     "an id has reached the end of its type: make it BIGINT, see docs/sql.md"},
     {"25006", ERROR_TEMPORARY, DB_FAULT_OTHER,
      "this server is read-only (a standby?); list all hosts with target_session_attrs=read-write"},
     {"08", ERROR_TEMPORARY, DB_FAULT_LOST, NULL},

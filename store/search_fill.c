@@ -153,7 +153,7 @@ static const char pgsql_take[] =
     "FOR UPDATE SKIP LOCKED) RETURNING id";
 static const char pgsql_read[] =
     "SELECT h.user_id, h.id, h.search_document, h.subject, h.sender, h.recipient, h.id "
-    "FROM email_headers h WHERE h.id = ANY ($1::integer[]) AND h.user_id IS NOT NULL "
+    "FROM email_headers h WHERE h.id = ANY ($1::bigint[]) AND h.user_id IS NOT NULL "
     "ORDER BY h.user_id, h.id";
 
 struct id_list {

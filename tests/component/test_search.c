@@ -627,6 +627,27 @@ static void test_fill_twice(void **state)
     db_close(second);
 }
 
+/* The statements of docs/sql.md for a table that has used up its ids; the last test: types stay changed. */
+static void test_more_rows_than_integers(void **state)
+{
+    (void)state;
+    if (db_kind(db) != DB_PGSQL)
+        return;
+    test_sql(db, "ALTER TABLE email_headers ALTER id TYPE BIGINT;"
+                 "ALTER TABLE email_search ALTER id TYPE BIGINT;"
+                 "ALTER TABLE email_search_pending ALTER id TYPE BIGINT;"
+                 "ALTER SEQUENCE email_headers_id_seq AS BIGINT;"
+                 "ALTER SEQUENCE email_headers_id_seq RESTART 3000000000");
+    test_sql(db, "DELETE FROM email_headers");
+    insert_message(1, 1, "f");
+    for (int filled = 0; filled < 2; filled++) {
+        g_autofree char *ids = find("weekly", &(struct search_options){.limit = 5}, NULL);
+
+        assert_string_equal(ids, "3000000000");
+        fill();
+    }
+}
+
 static int start(enum db_kind kind)
 {
     database = test_database_start(kind);
@@ -663,7 +684,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_relevance),        cmocka_unit_test(test_bad_keys),
         cmocka_unit_test(test_sql_gives_the_same), cmocka_unit_test(test_documented_examples),
         cmocka_unit_test(test_fill_twice),       cmocka_unit_test(test_undated),
-        cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_nonsense),         cmocka_unit_test(test_more_rows_than_integers),
     };
 
     if (argc > 1)
