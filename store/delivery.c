@@ -182,6 +182,7 @@ static bool continue_with(struct delivery *delivery, struct pending_file *leftov
 static bool take_over(struct delivery *delivery, struct pending_file *leftover, struct error *err)
 {
     delivery->resumed = true;
+    pending_drop_unpublished(delivery->pending_dir, delivery->key);
     if (leftover->links > 1)
         return continue_with(delivery, leftover, err);
 

@@ -150,6 +150,27 @@ bool pending_new_content(int dir, const char *key, struct pending_file **ret_fil
     return false;
 }
 
+void pending_drop_unpublished(int dir, const char *key)
+{
+    unsigned number = 1;
+    struct stat st;
+
+    for (; number < CONTENTS_MAX; number++) {
+        g_autofree char *name = content_name(key, number);
+
+        if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            break;
+    }
+    /* from the last one down: the numbers stay without a gap */
+    while (--number > 0) {
+        g_autofree char *name = content_name(key, number);
+
+        if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_nlink > 1 ||
+            unlinkat(dir, name, 0) < 0)
+            break;
+    }
+}
+
 /* ------------------------------------------------------------------ claiming the key */
 
 /* rename that does not overwrite; 0 or -1. */

@@ -43,6 +43,9 @@ bool pending_spool(int dir, struct pending_file **ret_file, struct error *err);
 /* A new content file "<key>.<number>" with a number that is free. */
 bool pending_new_content(int dir, const char *key, struct pending_file **ret_file,
                          struct error *err);
+/* Removes the contents of tries that broke off before they published them: many such tries must not use
+ * up the numbers. Only for who holds <key>.0. */
+void pending_drop_unpublished(int dir, const char *key);
 
 enum pending_claim {
     PENDING_FRESH,     /* the spool is <key>.0 now */

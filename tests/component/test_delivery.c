@@ -870,6 +870,37 @@ static void torn_pending_file_is_replaced(void **state)
     assert_int_equal(maildir_name_size(name, 'S'), strlen(MESSAGE));
 }
 
+/* However many tries broke off with edited contents, there is room for this one's. The published one
+ * stays: it is a witness. */
+static void contents_of_many_broken_tries(void **state)
+{
+    struct delivery *delivery;
+    struct error err = {0};
+    enum delivery_state answer;
+    unsigned content;
+    int fd;
+
+    (void)state;
+    world_deliver_to(&world, KEY_2, inbox);
+    for (int i = 0; i < 100; i++) {
+        g_autofree char *name = g_strdup_printf("vmail-pending/%s.%d", KEY_1, i);
+
+        fd = openat(world.user.home, name, O_WRONLY | O_CREAT, 0600);
+        assert_true(fd >= 0);
+        close(fd);
+    }
+    assert_int_equal(linkat(world.user.home, "vmail-pending/" KEY_1 ".3", world.user.home,
+                            "cur/1.x:2,", 0), 0);
+    assert_true(delivery_begin(world.store, &world.user, &delivery, &err));
+    assert_int_equal(write(delivery_fd(delivery), MESSAGE, strlen(MESSAGE)), strlen(MESSAGE));
+    assert_true(delivery_identify(delivery, KEY_1, NULL, &answer, &err));
+    assert_int_equal(answer, DELIVERY_RESUMED);
+    assert_int_equal(world_count_pending(&world), 4);
+    if (!delivery_new_content(delivery, &fd, &content, &err))
+        fail_msg("%s", err.text);
+    delivery_free(delivery);
+}
+
 /* ------------------------------------------------------------------ sends */
 
 static void redirect_is_not_sent_twice(void **state)
@@ -1193,6 +1224,7 @@ static int run_with(enum db_kind kind)
         T(crash_then_a_retry_that_gives_up),
         T(a_second_plan_after_a_failure),
         T(torn_pending_file_is_replaced),
+        T(contents_of_many_broken_tries),
         T(redirect_is_not_sent_twice),
         T(a_mark_that_cannot_be_written),
         T(a_reply_that_fails_is_a_note),
