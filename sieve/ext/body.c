@@ -63,6 +63,21 @@ static struct body_text *text_of_bytes(struct arena *arena, GBytes *bytes, bool 
     return text_new(arena, length > 0 ? data : "", length, lines);
 }
 
+/* The line end before a boundary is the boundary's (RFC 2046 5.1.1). */
+static struct body_text *read_prologue(struct arena *arena, struct message_part *part,
+    size_t limit, struct error *err)
+{
+    g_autoptr(GBytes) bytes = NULL;
+    gsize length;
+
+    if (!message_part_prologue(part, limit, &bytes, err))
+        return NULL;
+    const char *data = g_bytes_get_data(bytes, &length);
+    if (length > 0 && data[length - 1] == '\n')
+        length -= length > 1 && data[length - 2] == '\r' ? 2 : 1;
+    return text_new(arena, length > 0 ? data : "", length, true);
+}
+
 /* 5.2: of an attached message its header is the content; its body is a part of its own. */
 static struct body_text *read_nested_header(struct arena *arena, struct message_part *part,
     size_t limit, struct error *err)
@@ -106,8 +121,7 @@ static struct body_text *read_content(struct arena *arena, struct message_part *
     g_autofree char *text = NULL;
 
     if (strcmp(type, "multipart") == 0)
-        return message_part_prologue(part, limit, &bytes, err) ? text_of_bytes(arena, bytes, true)
-                                                               : NULL;
+        return read_prologue(arena, part, limit, err);
     if (strcmp(type, "message") == 0 && message_part_first_child(part) != NULL)
         return read_nested_header(arena, part, limit, err);
     if (!can_decode(part))

@@ -250,6 +250,33 @@ static enum sieve_status match_regex(struct sieve_match *match, const struct sie
     return SIEVE_FALSE;
 }
 
+/* ------------------------------------------------------------------ :quoteregex, a modifier of set */
+
+/* What is quoted matches itself. Never cut behind the backslash: it would quote what is put behind. */
+static bool apply_quoteregex(struct sieve_run *run, const struct sieve_string *in,
+    struct sieve_string *ret)
+{
+    size_t most = run->options->limits.max_variable_size, length = 0;
+    char *out = arena_alloc(run->arena, in->length * 2 + 1);
+
+    for (size_t i = 0; i < in->length; i++) {
+        bool special = in->data[i] != '\0' && strchr(".*+?()[]{}^$|\\", in->data[i]) != NULL;
+
+        if (length + 1 + special > most)
+            break;
+        if (special)
+            out[length++] = '\\';
+        out[length++] = in->data[i];
+    }
+    *ret = (struct sieve_string){out, length};
+    return true;
+}
+
+static const struct sieve_modifier modifiers[] = {
+    {.name = "quoteregex", .precedence = 20, .apply = apply_quoteregex},
+    {NULL},
+};
+
 static const struct sieve_match_type match_types[] = {
     {.name = "regex", .argument = "", .check = check_regex, .match = match_regex,
         .match_variables = true},
@@ -261,4 +288,5 @@ const struct sieve_extension sieve_ext_regex = {
     .rfc = "draft-ietf-sieve-regex",
     .status = "complete",
     .match_types = match_types,
+    .modifiers = modifiers,
 };
