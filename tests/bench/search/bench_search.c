@@ -332,12 +332,31 @@ static void queries(struct db *db, int64_t user_id, int rounds)
 
 /* ------------------------------------------------------------------ what a delivery pays */
 
-static void inserts(struct db *db, int64_t user_id, int64_t rows)
+/* Microseconds of processor time that the server has spent for us: PostgreSQL on this machine, one
+ * process a connection. 0: SQLite. */
+static double server_time(struct db *db)
+{
+    g_autofree char *path = NULL, *text = NULL;
+    struct error err = { 0 };
+    int64_t pid;
+    bool found;
+
+    if (db_kind(db) != DB_PGSQL)
+        return 0;
+    if (!db_query_int(db, "SELECT pg_backend_pid()", NULL, 0, &found, &pid, &err))
+        die("pid", err.text);
+    path = g_strdup_printf("/proc/%" PRId64 "/schedstat", pid);
+    return g_file_get_contents(path, &text, NULL, NULL) ? g_ascii_strtod(text, NULL) / 1000 : 0;
+}
+
+/* @batch rows a transaction. */
+static void inserts(struct db *db, int64_t user_id, int64_t rows, int64_t batch)
 {
     GRand *rand = g_rand_new_with_seed(4711);
     GArray *times = g_array_new(FALSE, FALSE, sizeof(gint64));
     struct error err = { 0 };
     gint64 total = 0;
+    double server = server_time(db);
 
     for (int64_t i = 0; i < rows; i++) {
         struct made made;
@@ -345,8 +364,9 @@ static void inserts(struct db *db, int64_t user_id, int64_t rows)
 
         make(&made, rand, user_id, 100000000 + i + g_get_real_time() % 1000000 * 1000);
         start = g_get_monotonic_time();
-        if (!db_begin(db, &err) || !rows_queue_insert(db, &made.place, &made.row, &err) ||
-            db_commit(db, &err) != DB_DURABLE)
+        if ((i % batch == 0 && !db_begin(db, &err)) ||
+            !rows_queue_insert(db, &made.place, &made.row, &err) ||
+            ((i % batch == batch - 1 || i == rows - 1) && db_commit(db, &err) != DB_DURABLE))
             die("insert", err.text);
         time = g_get_monotonic_time() - start;
         total += time;
@@ -354,7 +374,9 @@ static void inserts(struct db *db, int64_t user_id, int64_t rows)
         made_clear(&made);
     }
     print_times("INSERT + COMMIT", times, 0);
-    printf("mean %.1f µs\n", (double)total / (double)rows);
+    server = server_time(db) - server;
+    printf("mean %.1f µs by the clock, %.1f µs of the server's processor\n",
+           (double)total / (double)rows, server / (double)rows);
     g_array_unref(times);
     g_rand_free(rand);
 }
@@ -367,7 +389,7 @@ int main(int argc, char **argv)
     int64_t count = argc > 4 ? g_ascii_strtoll(argv[4], NULL, 10) : 0;
 
     if (argc < 3)
-        die("usage", "URI generate USER ROWS | fill | query USER [ROUNDS] | insert USER ROWS");
+        die("usage", "URI generate USER ROWS | fill | query USER [ROUNDS] | insert USER ROWS [BATCH]");
     make_words();
     if (!db_open(argv[1], &(struct db_options){ .timeout_s = 3600 }, &db, &err))
         die(argv[1], err.text);
@@ -378,7 +400,7 @@ int main(int argc, char **argv)
     else if (strcmp(argv[2], "query") == 0)
         queries(db, user_id, count > 0 ? (int)count : 200);
     else if (strcmp(argv[2], "insert") == 0)
-        inserts(db, user_id, count);
+        inserts(db, user_id, count, argc > 5 ? MAX(g_ascii_strtoll(argv[5], NULL, 10), 1) : 1);
     else
         die(argv[2], "what?");
     db_close(db);

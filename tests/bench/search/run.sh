@@ -27,7 +27,9 @@ sql() { # statements to the database
     else
         /usr/bin/python3 -c 'import sqlite3, sys
 db = sqlite3.connect(sys.argv[1])
-for row in db.execute(sys.argv[2]): print(*row)
+if sys.argv[2].lstrip().upper().startswith("SELECT"):
+    for row in db.execute(sys.argv[2]): print(*row)
+else: db.executescript(sys.argv[2])
 db.commit()' "$folder/vmail.db" "$1"
     fi
 }
@@ -71,20 +73,25 @@ for user in 1 2 3; do
     "$bench" "$uri" query "$user" 200
 done
 
-echo "--- a delivery's INSERT + COMMIT, with the search's triggers and without, in turn"
+echo "--- a delivery's INSERT, with the search's trigger, without it, and without its indexes by date too"
+make=$(sed -n '/^CREATE TRIGGER email_search_insert /,/;$/p' "$here/../../../schema/$kind/0005-search.sql")
+[ "$kind" = pgsql ] || make="$make END;"
 drop="DROP TRIGGER email_search_insert"
 [ "$kind" = sqlite ] || drop="$drop ON email_headers"
-make="CREATE TRIGGER email_search_insert AFTER INSERT ON email_headers"
-if [ "$kind" = pgsql ]; then
-    make="$make FOR EACH ROW WHEN (NEW.user_id IS NOT NULL) EXECUTE FUNCTION email_search_wait()"
-else
-    make="$make WHEN typeof(NEW.user_id) = 'integer' BEGIN INSERT INTO email_search_pending (user_id, id)
-          VALUES (NEW.user_id, NEW.id) ON CONFLICT DO NOTHING; END"
-fi
+indexes=$(sed -n '/^CREATE INDEX .*email_headers_user_/,/;$/p' "$here/../../../schema/$kind/0005-search.sql")
+drop_indexes=$(echo "$indexes" | sed -n 's/^CREATE INDEX .*\(email_headers_user_[a-z]*\) .*/DROP INDEX \1;/p')
+times() {
+    echo "$1"
+    "$bench" "$uri" insert 4 2000
+    "$bench" "$uri" insert 4 20000 4000 | sed 's/^/  of many in a transaction: /'
+}
 for round in 1 2 3; do
-    echo with; "$bench" "$uri" insert 4 2000
+    times with
     sql "$drop"
-    echo without; "$bench" "$uri" insert 4 2000
+    times "without the trigger"
+    sql "$drop_indexes"
+    times "without trigger and indexes"
+    sql "$indexes"
     sql "$make"
 done
 
