@@ -139,7 +139,7 @@ static bool queue_pgsql_rows(struct db *db, const GPtrArray *rows, struct error 
            db_queue(db,
                     "INSERT INTO email_search (user_id, id, tokens) "
                     "SELECT u, i, t::text[] "
-                    "FROM unnest($1::integer[], $2::integer[], $3::text[]) AS batch (u, i, t) "
+                    "FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS batch (u, i, t) "
                     "ON CONFLICT (user_id, id) DO UPDATE SET tokens = excluded.tokens",
                     values, 3, NULL, NULL, err);
 }

@@ -78,7 +78,7 @@ CREATE FUNCTION entry_of(p_dn text) RETURNS SETOF ldap_entries LANGUAGE sql STAB
     UNION ALL
     SELECT * FROM ldap_entries
     WHERE oc_map_id = 3 AND lower(dn) = lower(p_dn)
-      AND keyval = substring(lower(p_dn) FROM '^uid=([0-9]{1,9}),ou=')::integer
+      AND keyval = substring(lower(p_dn) FROM '^uid=([0-9]{1,18}),ou=')::bigint
 $$;
 
 CREATE TABLE ldap_oc_mappings (
