@@ -45,15 +45,25 @@ static char *own_text(void)
     return g_strdup_printf("%d:%s", (int)getpid(), host);
 }
 
+/* When the machine started, in seconds since the epoch; 0: not known. */
+static int64_t booted_at(void)
+{
+    g_autofree char *uptime = NULL;
+
+    if (!g_file_get_contents("/proc/uptime", &uptime, NULL, NULL))
+        return 0;
+    return (int64_t)((double)time(NULL) - g_ascii_strtod(uptime, NULL));
+}
+
 /* Seconds since the epoch at which the process began; 0: not known. */
 static int64_t started_at(pid_t pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
-    g_autofree char *text = NULL, *uptime = NULL;
+    g_autofree char *text = NULL;
     unsigned long long ticks = 0;
+    int64_t boot = booted_at();
 
-    if (!g_file_get_contents(path, &text, NULL, NULL) ||
-        !g_file_get_contents("/proc/uptime", &uptime, NULL, NULL))
+    if (boot == 0 || !g_file_get_contents(path, &text, NULL, NULL))
         return 0;
 
     /* behind the program's name, which may hold anything: state is field 3, the start field 22 */
@@ -63,40 +73,32 @@ static int64_t started_at(pid_t pid)
         at = strchr(at + 1, ' ');
     if (at == NULL || sscanf(at, "%llu", &ticks) != 1)
         return 0;
-    return (int64_t)((double)time(NULL) - g_ascii_strtod(uptime, NULL) +
-                     (double)ticks / (double)sysconf(_SC_CLK_TCK));
+    return boot + (int64_t)((double)ticks / (double)sysconf(_SC_CLK_TCK));
 }
 
-/* Is the process that wrote @text on this host gone? False too where that cannot be told. */
-static bool holder_is_gone(const char *text, time_t locked_at)
+/* The process on this host that a lock's text names; 0: of another host, or nothing that tells. */
+static pid_t holder_of(const char *text)
 {
     g_autofree char *own = own_text();
     const char *host = strchr(text, ':');
-    pid_t pid = (pid_t)strtol(text, NULL, 10);
+    long pid = strtol(text, NULL, 10);
 
-    if (host == NULL || pid <= 0 || strcmp(host, strchr(own, ':')) != 0)
-        return false;
-    if (kill(pid, 0) < 0 && errno == ESRCH)
-        return true;
-    return started_at(pid) > (int64_t)locked_at + START_TOLERANCE_S;
-}
-
-static bool holder_is_known(const char *text)
-{
-    g_autofree char *own = own_text();
-    const char *host = strchr(text, ':');
-
-    return host != NULL && strcmp(host, strchr(own, ':')) == 0 && strtol(text, NULL, 10) > 0;
+    return host != NULL && pid > 0 && strcmp(host, strchr(own, ':')) == 0 ? (pid_t)pid : 0;
 }
 
 static bool is_stale(const struct mbox_lock *lock, const struct stat *st, const char *text)
 {
-    struct stat mbox;
+    pid_t holder = holder_of(text);
+    int64_t locked_at = (int64_t)st->st_mtime + START_TOLERANCE_S;
     time_t now = time(NULL);
+    struct stat mbox;
 
-    if (holder_is_gone(text, st->st_mtime))
+    if (holder != 0)
+        return (kill(holder, 0) < 0 && errno == ESRCH) || started_at(holder) > locked_at;
+    /* a power cut may leave the name without the text */
+    if (text[0] == '\0' && booted_at() > locked_at)
         return true;
-    if (holder_is_known(text) || now - st->st_mtime <= STALE_S)
+    if (now - st->st_mtime <= STALE_S)
         return false;
     return fstat(lock->fd, &mbox) < 0 || now - mbox.st_mtime > STALE_S;
 }

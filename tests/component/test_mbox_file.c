@@ -520,6 +520,7 @@ static void dotlocks(void **state)
         {"of another host, old", g_strdup_printf("%d:elsewhere.example", (int)gone), 500, true},
         {"empty", g_strdup(""), 0, false},
         {"empty, old", g_strdup(""), 500, true},
+        {"empty, from before the machine started", g_strdup(""), time(NULL) - 1000, true},
         {"not ours to read", g_strdup("procmail was here"), 20, false},
     };
 
