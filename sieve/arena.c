@@ -8,25 +8,16 @@
 
 #define CHUNK_FIRST 4096u
 #define CHUNK_MAX (64u * 1024u) /* below the size from which malloc asks the kernel each time */
-#define ALIGNMENT 8u
 
-struct chunk {
-    struct chunk *next;
-    size_t size, used;
-    _Alignas(ALIGNMENT) char data[];
+struct arena_chunk {
+    struct arena_chunk *next;
+    _Alignas(8) char data[];
 };
 
-struct owned {
-    struct owned *next;
+struct arena_owned {
+    struct arena_owned *next;
     void *data;
     void (*cleanup)(void *data);
-};
-
-struct arena {
-    struct chunk *chunks; /* newest first */
-    struct owned *owned;  /* newest first */
-    size_t next_size;
-    size_t total;
 };
 
 struct arena *arena_new(void)
@@ -41,10 +32,10 @@ void arena_free(struct arena *arena)
 {
     if (arena == NULL)
         return;
-    for (struct owned *owned = arena->owned; owned != NULL; owned = owned->next)
+    for (struct arena_owned *owned = arena->owned; owned != NULL; owned = owned->next)
         owned->cleanup(owned->data);
-    for (struct chunk *chunk = arena->chunks; chunk != NULL;) {
-        struct chunk *next = chunk->next;
+    for (struct arena_chunk *chunk = arena->chunks; chunk != NULL;) {
+        struct arena_chunk *next = chunk->next;
 
         g_free(chunk);
         chunk = next;
@@ -52,45 +43,27 @@ void arena_free(struct arena *arena)
     g_free(arena);
 }
 
-static struct chunk *chunk_add(struct arena *arena, size_t room)
+void *arena_take_slow(struct arena *arena, size_t rounded)
 {
-    size_t size = MAX(arena->next_size, room);
-    struct chunk *chunk = g_malloc(sizeof(*chunk) + size);
+    size_t size = MAX(arena->next_size, rounded);
+    struct arena_chunk *chunk;
 
-    chunk->size = size;
-    chunk->used = 0;
+    g_assert(rounded % 8 == 0 && size < SIZE_MAX - sizeof(*chunk));
+    if (arena->chunks != NULL)
+        arena->full += (size_t)(arena->at - arena->chunks->data);
+    chunk = g_malloc(sizeof(*chunk) + size);
     chunk->next = arena->chunks;
     arena->chunks = chunk;
+    arena->at = chunk->data + rounded;
+    arena->end = chunk->data + size;
     if (arena->next_size < CHUNK_MAX)
         arena->next_size *= 2;
-    return chunk;
-}
-
-/* Not zeroed. */
-static void *take(struct arena *arena, size_t size)
-{
-    struct chunk *chunk = arena->chunks;
-    size_t rounded = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-
-    g_assert(rounded >= size);
-    if (rounded == 0)
-        rounded = ALIGNMENT;
-    if (chunk == NULL || chunk->size - chunk->used < rounded)
-        chunk = chunk_add(arena, rounded);
-    void *result = chunk->data + chunk->used;
-    chunk->used += rounded;
-    arena->total += rounded;
-    return result;
-}
-
-void *arena_alloc(struct arena *arena, size_t size)
-{
-    return memset(take(arena, size), 0, size);
+    return chunk->data;
 }
 
 void *arena_memdup(struct arena *arena, const void *data, size_t length)
 {
-    char *copy = take(arena, length + 1);
+    char *copy = arena_take(arena, length + 1);
 
     if (length > 0)
         memcpy(copy, data, length);
@@ -122,7 +95,7 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 
 void *arena_own(struct arena *arena, void *data, void (*cleanup)(void *data))
 {
-    struct owned *owned = ARENA_NEW(arena, struct owned);
+    struct arena_owned *owned = ARENA_NEW(arena, struct arena_owned);
 
     owned->data = data;
     owned->cleanup = cleanup;
@@ -133,5 +106,5 @@ void *arena_own(struct arena *arena, void *data, void (*cleanup)(void *data))
 
 size_t arena_used(const struct arena *arena)
 {
-    return arena->total;
+    return arena->full + (arena->chunks == NULL ? 0 : (size_t)(arena->at - arena->chunks->data));
 }

@@ -461,19 +461,26 @@ static void free_addresses(void *data)
     g_free(addresses);
 }
 
+/* What was kept of fields that go away now. */
+static void forget_fields(struct sieve_run *run)
+{
+    g_ptr_array_set_size(run->state->address_lists, 0);
+    run->state->folded_field = (struct sieve_string){NULL, 0};
+}
+
 void sieve_set_message(struct sieve_run *run, struct message *message)
 {
     arena_own(run->arena, message, free_message);
     run->message = message;
     run->state->message_shared = false;
-    g_ptr_array_set_size(run->state->address_lists, 0);
+    forget_fields(run);
 }
 
 struct message *sieve_edit_message(struct sieve_run *run)
 {
     if (run->message == run->input || run->state->message_shared)
         sieve_set_message(run, message_copy(run->message));
-    g_ptr_array_set_size(run->state->address_lists, 0); /* fields may go away */
+    forget_fields(run);
     return run->message;
 }
 

@@ -4,10 +4,15 @@
 
 static struct sieve_string fold_ascii(struct arena *arena, const struct sieve_string *text)
 {
-    char *out = arena_alloc(arena, text->length + 1);
+    char *out = arena_take(arena, text->length + 1);
 
-    for (size_t i = 0; i < text->length; i++)
-        out[i] = g_ascii_tolower(text->data[i]);
+    /* in this form a compiler makes vectors of it */
+    for (size_t i = 0; i < text->length; i++) {
+        unsigned char c = (unsigned char)text->data[i];
+
+        out[i] = (char)(c + ((unsigned char)(c - 'A') < 26 ? 0x20 : 0));
+    }
+    out[text->length] = '\0';
     return (struct sieve_string){out, text->length};
 }
 

@@ -72,6 +72,19 @@ enum sieve_status sieve_match_finish(struct sieve_match *match, enum sieve_statu
     return status;
 }
 
+/* Scripts ask the same field again and again: the last field folded is kept. Its value stays where it
+ * is until an edit of the message, which forgets it (eval.c). */
+static enum sieve_status match_field(struct sieve_match *match, const struct sieve_string *value)
+{
+    struct sieve_engine_state *state = match->run->state;
+
+    if (state->folded_field.data != value->data || state->folded_field.length != value->length) {
+        state->folded_field = *value;
+        state->folded = sieve_fold(match->run->arena, value, SIEVE_FOLD_ASCII, NULL);
+    }
+    return sieve_match_folded(match, value, &state->folded, NULL);
+}
+
 enum sieve_status sieve_match_values(struct sieve_run *run, const struct sieve_node *node,
     const struct sieve_values *values)
 {
@@ -79,8 +92,13 @@ enum sieve_status sieve_match_values(struct sieve_run *run, const struct sieve_n
     enum sieve_status status = SIEVE_FALSE;
 
     sieve_match_begin(&match, run, node);
-    for (size_t i = 0; i < values->count && status == SIEVE_FALSE; i++)
-        status = sieve_match_value(&match, &values->items[i].text);
+    bool folds = match.spec->comparator->fold == SIEVE_FOLD_ASCII && match.spec->type->substring;
+    for (size_t i = 0; i < values->count && status == SIEVE_FALSE; i++) {
+        const struct sieve_value *value = &values->items[i];
+
+        status = folds && value->raw != NULL ? match_field(&match, &value->text)
+                                             : sieve_match_value(&match, &value->text);
+    }
     return sieve_match_finish(&match, status);
 }
 

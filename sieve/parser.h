@@ -12,9 +12,7 @@ enum sieve_raw_kind { SIEVE_RAW_TAG, SIEVE_RAW_NUMBER, SIEVE_RAW_STRING, SIEVE_R
 
 /* An argument as written. */
 struct sieve_raw_arg {
-    #define SIEVE_ARGUMENTS_MAX 32 /* arguments of one command or test, tags counted */
-
-enum sieve_raw_kind kind;
+    enum sieve_raw_kind kind;
     unsigned line, column;
     const char *tag;
     uint64_t number;

@@ -235,8 +235,10 @@ char *address_join(const char *local, const char *domain)
     } else {
         g_string_append(full, local);
     }
-    if (domain[0] != '\0')
-        g_string_append_printf(full, "@%s", domain);
+    if (domain[0] != '\0') {
+        g_string_append_c(full, '@');
+        g_string_append(full, domain);
+    }
     return g_string_free(full, FALSE);
 }
 

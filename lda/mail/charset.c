@@ -354,7 +354,8 @@ char *charset_guess_utf8(const void *bytes, size_t length, const char *const *fa
             if (text != NULL)
                 return text;
         }
-        return copy_without_nul(data, length, &length);
+        return memchr(data, '\0', length) == NULL ? g_strndup(data, length)
+                                                  : copy_without_nul(data, length, &length);
     }
     if (memchr(data, '\0', length) != NULL) {
         size_t clean_length;

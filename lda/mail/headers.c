@@ -151,9 +151,13 @@ const char *headers_value(struct headers *headers, size_t index)
 
 size_t headers_find(const struct headers *headers, const char *name, size_t from)
 {
-    for (size_t i = from; i < headers->fields->len; i++)
-        if (g_ascii_strcasecmp(field_at(headers, i)->name, name) == 0)
+    for (size_t i = from; i < headers->fields->len; i++) {
+        const char *other = field_at(headers, i)->name;
+
+        /* most differ in the first letter already, case aside */
+        if (((other[0] ^ name[0]) & ~0x20) == 0 && g_ascii_strcasecmp(other, name) == 0)
             return i;
+    }
     return HEADERS_NONE;
 }
 
