@@ -86,6 +86,15 @@ static pid_t holder_of(const char *text)
     return host != NULL && pid > 0 && strcmp(host, strchr(own, ':')) == 0 ? (pid_t)pid : 0;
 }
 
+/* A power cut may leave the name with a part of the text, or none. False: another host's. */
+static bool may_be_torn(const char *text)
+{
+    g_autofree char *own = own_text();
+    const char *host = strchr(text, ':');
+
+    return host == NULL || g_str_has_prefix(strchr(own, ':'), host);
+}
+
 static bool is_stale(const struct mbox_lock *lock, const struct stat *st, const char *text)
 {
     pid_t holder = holder_of(text);
@@ -95,8 +104,7 @@ static bool is_stale(const struct mbox_lock *lock, const struct stat *st, const 
 
     if (holder != 0)
         return (kill(holder, 0) < 0 && errno == ESRCH) || started_at(holder) > locked_at;
-    /* a power cut may leave the name without the text */
-    if (text[0] == '\0' && booted_at() > locked_at)
+    if (may_be_torn(text) && booted_at() > locked_at)
         return true;
     if (now - st->st_mtime <= STALE_S)
         return false;

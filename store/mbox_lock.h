@@ -6,8 +6,8 @@
  * the order given; whoever takes both in another order than its neighbours waits until a timeout.
  *
  * A dotlock is stale when its process is gone from this host (or is younger than the lock: the number
- * was used again); an empty one, when the machine started since; one of an unknown process, when lock and
- * mbox have not changed for two minutes.
+ * was used again); one without a whole text, when the machine started since; one of an unknown process,
+ * when lock and mbox have not changed for two minutes.
  */
 #ifndef VMAIL_STORE_MBOX_LOCK_H
 #define VMAIL_STORE_MBOX_LOCK_H

@@ -521,6 +521,9 @@ static void dotlocks(void **state)
         {"empty", g_strdup(""), 0, false},
         {"empty, old", g_strdup(""), 500, true},
         {"empty, from before the machine started", g_strdup(""), time(NULL) - 1000, true},
+        {"torn, from before the machine started", g_strdup_printf("%d:%.1s", (int)gone, host),
+         time(NULL) - 1000, true},
+        {"torn, but young", g_strdup_printf("%d:%.1s", (int)gone, host), 0, false},
         {"not ours to read", g_strdup("procmail was here"), 20, false},
     };
 
