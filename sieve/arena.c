@@ -6,7 +6,7 @@
 
 #include <glib.h>
 
-#define CHUNK_FIRST 4096u
+#define CHUNK_FIRST 16384u /* a script of six rules */
 #define CHUNK_MAX (64u * 1024u) /* below the size from which malloc asks the kernel each time */
 
 struct arena_chunk {

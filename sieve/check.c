@@ -27,8 +27,9 @@ static const struct sieve_word *find_word(const struct sieve_compiler *compiler,
         const struct sieve_word *word = unit->extensions[i]->words;
 
         for (; word != NULL && word->name != NULL; word++) {
-            if (word->name[0] != first || !sieve_same_name(word->name, name))
-                continue;
+            if (word->name[0] != first ||
+                (strcmp(word->name, name) != 0 && !sieve_same_name(word->name, name)))
+                continue; /* (most scripts are in small letters: strcmp is quick) */
             *ret_extension = unit->extensions[i];
             if (((word->flags & SIEVE_WORD_TEST) != 0) == test)
                 return word;

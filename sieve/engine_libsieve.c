@@ -117,7 +117,7 @@ static void scan_script(struct arena *arena, const char *source, size_t length, 
     for (; lexer.token.kind != TOKEN_END; lexer_next(&lexer)) {
         const struct token *token = &lexer.token;
 
-        before = lexer.at;
+        before = source + lexer_offset(&lexer);
         if (token->kind == TOKEN_IDENTIFIER &&
             g_ascii_strcasecmp(token->text.data, "vacation") == 0) {
             in_vacation = true;
@@ -137,13 +137,14 @@ static void scan_script(struct arena *arena, const char *source, size_t length, 
             in_list = token->kind == TOKEN_PUNCTUATION && token->punctuation == '[';
             if (in_list) {
                 g_string_append_printf(scan->text, " [%s%s", extra, *extra != '\0' ? ", " : "");
-                copied = lexer.at;
+                copied = source + lexer_offset(&lexer);
             } else if (token->kind == TOKEN_STRING) {
                 add_address(scan->addresses, token->text.data);
                 g_string_append_printf(scan->text, " [%s%s", extra, *extra != '\0' ? ", " : "");
-                g_string_append_len(scan->text, copied, lexer.at - copied);
+                before = source + lexer_offset(&lexer);
+                g_string_append_len(scan->text, copied, before - copied);
                 g_string_append_c(scan->text, ']');
-                copied = lexer.at;
+                copied = before;
             }
         } else if (in_list && token->kind == TOKEN_STRING) {
             add_address(scan->addresses, token->text.data);

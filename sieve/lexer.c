@@ -70,7 +70,7 @@ static void new_line(struct lexer *lexer, const char *behind)
 /* Behind a bracket comment; false: it is not closed, an error token was made. */
 static bool skip_bracket_comment(struct lexer *lexer)
 {
-    const char *at = lexer->at + 2;
+    char *at = lexer->at + 2;
 
     lexer->token.line = lexer->line;
     lexer->token.column = column_of(lexer, lexer->at);
@@ -90,17 +90,17 @@ static bool skip_bracket_comment(struct lexer *lexer)
 /* Passes over white space and comments. False: an error token was made. */
 static bool skip_space(struct lexer *lexer)
 {
-    const char *end = lexer->end;
+    char *end = lexer->end;
 
     for (;;) {
-        const char *at = lexer->at;
+        char *at = lexer->at;
 
         for (; at < end && is(*at, BLANK); at++)
             if (*at == '\n')
                 new_line(lexer, at + 1);
         lexer->at = at;
         if (at < end && *at == '#') {
-            const char *eol = memchr(at, '\n', (size_t)(end - at));
+            char *eol = memchr(at, '\n', (size_t)(end - at));
 
             lexer->at = eol != NULL ? eol : end;
         } else if (at + 1 < end && *at == '/' && at[1] == '*') {
@@ -168,10 +168,11 @@ static void set_string(struct lexer *lexer, GString *text)
     token->text.length = text->len;
 }
 
-/* The usual string: one line of UTF-8 without a backslash. False: look closer. */
+/* The usual string: one line of UTF-8 without a backslash. It stays where it is, in our copy of the
+ * script, a NUL in the place of its closing quote. False: look closer. */
 static bool scan_plain(struct lexer *lexer)
 {
-    const char *start = lexer->at + 1, *at = start;
+    char *start = lexer->at + 1, *at = start;
     struct token *token = &lexer->token;
 
     char bits = 0;
@@ -181,17 +182,16 @@ static bool scan_plain(struct lexer *lexer)
     if (at >= lexer->end || *at != '"' || length > lexer->compiler->options->limits.max_string ||
         ((bits & 0x80) != 0 && !g_utf8_validate_len(start, length, NULL)))
         return false;
+    *at = '\0';
     token->kind = TOKEN_STRING;
-    token->text.data = arena_memdup(lexer->compiler->arena, start, length);
+    token->text.data = start;
     token->text.length = length;
     lexer->at = at + 1;
     return true;
 }
 
-static void scan_quoted(struct lexer *lexer)
+static void scan_escaped(struct lexer *lexer)
 {
-    if (scan_plain(lexer))
-        return;
     g_autoptr(GString) text = g_string_new(NULL);
     advance(lexer);
     for (;;) {
@@ -227,6 +227,12 @@ static void scan_quoted(struct lexer *lexer)
     set_string(lexer, text);
 }
 
+static void scan_quoted(struct lexer *lexer)
+{
+    if (!scan_plain(lexer))
+        scan_escaped(lexer);
+}
+
 /* Behind "text:". */
 static void scan_multiline(struct lexer *lexer)
 {
@@ -246,8 +252,8 @@ static void scan_multiline(struct lexer *lexer)
     }
     advance(lexer);
     for (;;) {
-        const char *line = lexer->at;
-        const char *eol = memchr(line, '\n', (size_t)(lexer->end - line));
+        char *line = lexer->at;
+        char *eol = memchr(line, '\n', (size_t)(lexer->end - line));
 
         if (eol == NULL) {
             /* a final dot without a line end is accepted: editors leave it away */
@@ -293,7 +299,7 @@ static void scan_identifier(struct lexer *lexer)
             return;
         }
     }
-    const char *start = lexer->at, *at = start;
+    char *start = lexer->at, *at = start;
     while (at < lexer->end && is(*at, NAME))
         at++;
     lexer->at = at;
@@ -354,13 +360,18 @@ void lexer_init(struct lexer *lexer, struct sieve_compiler *compiler, const char
 {
     memset(lexer, 0, sizeof(*lexer));
     lexer->compiler = compiler;
-    lexer->at = text;
-    lexer->end = text + length;
+    lexer->begin = lexer->at = arena_memdup(compiler->arena, text, length);
+    lexer->end = lexer->at + length;
     if (length >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
         lexer->at += 3; /* a byte order mark, as Windows editors leave it */
     lexer->line_start = lexer->at;
     lexer->line = 1;
     lexer_next(lexer);
+}
+
+size_t lexer_offset(const struct lexer *lexer)
+{
+    return (size_t)(lexer->at - lexer->begin);
 }
 
 const char *lexer_describe(const struct lexer *lexer)

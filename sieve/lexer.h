@@ -26,7 +26,7 @@ struct token {
 
 struct lexer {
     struct sieve_compiler *compiler;
-    const char *at, *end;
+    char *begin, *at, *end; /* a copy of the script, which the compile's arena owns */
     const char *line_start;
     unsigned line;
     bool garbage;        /* the last token was garbage: report a run of it once */
@@ -37,6 +37,8 @@ struct lexer {
 void lexer_init(struct lexer *lexer, struct sieve_compiler *compiler, const char *text,
     size_t length);
 void lexer_next(struct lexer *lexer);
+/* How many bytes of the script are behind us, the present token among them. */
+size_t lexer_offset(const struct lexer *lexer);
 
 /* "string \"x\"" and so on, for messages; in the arena. */
 const char *lexer_describe(const struct lexer *lexer);

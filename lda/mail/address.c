@@ -60,6 +60,15 @@ static const char *skip_encoded_word(const char *at)
     return NULL;
 }
 
+/* Most of the time it is one character, which the inline form adds without a call. */
+static void append_stretch(GString *to, const char *at, const char *end)
+{
+    if (end - at == 1)
+        g_string_append_c(to, *at);
+    else
+        g_string_append_len(to, at, end - at);
+}
+
 /* --- addr-spec ------------------------------------------------------------------------------ */
 
 static bool is_special(char c)
@@ -89,7 +98,7 @@ static char *without_comments(const char *text)
         }
         if (end == NULL)
             end = text + 1;
-        g_string_append_len(out, text, end - text);
+        append_stretch(out, text, end);
         text = end;
     }
     return g_string_free(out, FALSE);
@@ -364,7 +373,7 @@ static const char *read_angle(struct list_parser *parser, const char *at)
         }
         if (end == NULL)
             end = at + 1;
-        g_string_append_len(parser->angle, at, end - at);
+        append_stretch(parser->angle, at, end);
         at = end;
     }
     while (*at == '>')
@@ -452,7 +461,7 @@ static void parse_list(struct list_parser *parser, const char *at)
         }
         if (end == NULL)
             end = at + 1;
-        g_string_append_len(parser->phrase, at, end - at);
+        append_stretch(parser->phrase, at, end);
         at = end;
     }
     emit_item(parser);

@@ -26,6 +26,11 @@ static void test_same_as_native(void **state)
             "discard"},
         {"require \"reject\"; reject \"no\";", "reject"},
         {"require \"vacation\"; vacation :days 3 \"away\";", "vacation; keep!"},
+        {"require \"vacation\"; vacation :days 3 :addresses \"me@example.net\" :subject \"s\" \"away\";",
+            "vacation; keep!"},
+        {"require \"vacation\"; if true { vacation :addresses [\"a@example.net\", "
+         "\"b@example.net\"] \"away\"; } redirect \"a@example.net\";",
+            "vacation; redirect a@example.net"},
         {"require [\"imap4flags\", \"fileinto\"]; fileinto :flags \"\\\\Seen\" \"A\";",
             "fileinto A [\\Seen]"},
         {"if not exists \"x-nothing\" { stop; } discard;", "keep!"},
