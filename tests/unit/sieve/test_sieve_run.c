@@ -215,6 +215,62 @@ static void test_messages_of_actions(void **state)
     message_free(message);
 }
 
+static char *mail_of_parts(size_t parts)
+{
+    GString *text = g_string_new("From: sender@example.org\nMIME-Version: 1.0\n"
+                                 "Content-Type: multipart/mixed; boundary=b\n\n");
+
+    for (size_t i = 0; i < parts; i++)
+        g_string_append(text, "--b\nContent-Type: text/plain\n\ntext\n");
+    g_string_append(text, "--b--\n");
+    return g_string_free(text, FALSE);
+}
+
+/* Each change makes a new tree of the message: without a bound, 12,000 parts would be 144 million. No
+ * bound on time here: the others must do. */
+static void test_changes_of_very_many_parts(void **state)
+{
+#define LOOP "require [\"foreverypart\", \"mime\", \"replace\", \"enclose\", \"variables\"]; " \
+             "foreverypart { if header :mime :subtype \"content-type\" \"plain\" { "
+    static const struct {
+        const char *script;
+        size_t parts;
+        bool fails;
+    } rows[] = {
+        {LOOP "replace \"gone\"; } }", 20, false},
+        {LOOP "replace \"gone\"; } }", 12000, true},
+        {LOOP "enclose \"look\"; } }", 20, false},
+        {LOOP "enclose \"look\"; } }", 12000, true},
+        {LOOP "set \"a\" \"b\"; } }", 12000, false},
+        {"require \"replace\"; replace \"gone\";", 12000, false},
+    };
+    enum { STEPS_MAX = 2000 };
+    struct sieve_options options;
+
+    (void)state;
+    sieve_options_init(&options);
+    options.limits.max_cpu_ms = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *text = mail_of_parts(rows[i].parts);
+        struct message *message = message_open_bytes(text, strlen(text), NULL);
+        struct sieve_program *program = compile(rows[i].script, &options);
+        struct sieve_stage stage = {program, NULL};
+        struct sieve_result *result = sieve_run(&stage, 1, message, NULL, NULL, &options);
+
+        if ((result->runtime_error != NULL) != rows[i].fails)
+            fail_msg("row %zu: %s", i, result->runtime_error);
+        assert_true(result->implicit_keep);
+        if (rows[i].fails && result->steps > STEPS_MAX)
+            fail_msg("row %zu: stopped after %zu steps only", i, result->steps);
+        assert_int_equal(result->actions[0]->message != NULL,
+            !rows[i].fails && strstr(rows[i].script, "set ") == NULL);
+        sieve_result_free(result);
+        sieve_program_unref(program);
+        message_free(message);
+    }
+#undef LOOP
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +279,7 @@ int main(void)
         cmocka_unit_test(test_error_keeps),
         cmocka_unit_test(test_run_bounds),
         cmocka_unit_test(test_growing_string),
+        cmocka_unit_test(test_changes_of_very_many_parts),
         cmocka_unit_test(test_host_cannot_tell),
         cmocka_unit_test(test_trace),
         cmocka_unit_test(test_messages_of_actions),
