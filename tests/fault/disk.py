@@ -11,6 +11,7 @@ were not: "dropped", "kept", or "torn" (of each write the first half).
 import hashlib
 import os
 import shutil
+import time
 
 
 class File:
@@ -80,6 +81,9 @@ class Disk:
     def _add(self, what, words, data):
         if what in ("send", "recv"):
             self.ops.append((what, data))
+        elif what == "nameless":
+            self.live[words[0]] = words[0] + "/%d" % len(self.ops)
+            self.files[self.live[words[0]]] = File(False)
         elif what in ("create", "mkdir", "link"):
             place = self._place(words[1])
             if place is None:
@@ -221,8 +225,10 @@ class State:
         return digest.hexdigest()
 
     def make(self, user):
-        """Makes the root folder so; all belongs to @user."""
+        """Makes the root folder so; all belongs to @user, and is ten minutes old: so long it takes
+        until the machine is up and the MTA tries again."""
         root = self.disk.root
+        then = time.time() - 600
         for name in os.listdir(root):
             path = os.path.join(root, name)
             if os.path.isdir(path):
@@ -245,6 +251,8 @@ class State:
             os.chmod(here, file.mode)
             if user:
                 shutil.chown(here, user, user)
+            if not file.is_dir:
+                os.utime(here, (then, then))
 
     def differs(self):
         """How the root folder differs from this state; empty: not at all."""

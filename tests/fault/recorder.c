@@ -7,7 +7,7 @@
  * <length>", then as many bytes of data and a newline. A file is "device:inode", a name an absolute
  * path.
  *
- *   create FILE PATH   mkdir FILE PATH   link FILE PATH   rename PATH PATH   unlink PATH
+ *   create FILE PATH   nameless FILE   mkdir FILE PATH   link FILE PATH   rename PATH PATH   unlink PATH
  *   write FILE OFFSET   truncate FILE SIZE   sync FILE   send   recv
  *
  * What is written through a mapping is not seen (SQLite's -shm file, which a crash makes void).
@@ -148,7 +148,9 @@ static void opened(int fd, int dir, const char *path, int flags, bool was_there)
 {
     if (fd < 0 || !recording())
         return;
-    if ((flags & O_CREAT) != 0 && !was_there)
+    if ((flags & O_TMPFILE) == O_TMPFILE)
+        of_fd("nameless", fd, "", "", 0);
+    else if ((flags & O_CREAT) != 0 && !was_there)
         of_name("create", dir, path);
     else if ((flags & O_TRUNC) != 0)
         truncated(fd, 0);
