@@ -7,7 +7,9 @@
 #include <glib.h>
 
 #define CHUNK_FIRST 16384u /* a script of six rules */
-#define CHUNK_MAX (64u * 1024u) /* below the size from which malloc asks the kernel each time */
+/* Beyond the size from which malloc asks the kernel; when it is freed, malloc raises that size, and from
+ * then on keeps as much for the next run. */
+#define CHUNK_MAX (1024u * 1024u)
 
 struct arena_chunk {
     struct arena_chunk *next;
