@@ -36,7 +36,6 @@ struct report {
     bool last;
     bool failed;
     int64_t files; /* since the last report */
-    int64_t skipped;
     struct sync_counts counts; /* of the last one only */
     struct error err;
 };
@@ -93,11 +92,8 @@ static bool rebuild(struct db *db, const struct config *config, const GPtrArray 
     bool done = true;
 
     for (guint i = (guint)number; done && i < users->len; i += (guint)arguments->workers) {
-        bool skipped;
-
         working.told = 0;
-        done = syncer_run(syncer, db, users->pdata[i], &options, &report->counts, &skipped, err);
-        report->skipped += done && skipped;
+        done = syncer_run(syncer, db, users->pdata[i], &options, &report->counts, err);
     }
     syncer_free(syncer);
     return done;
@@ -170,7 +166,7 @@ static void end_worker(struct worker *worker)
 
 /* Listens until all have ended. The first failure is the answer; the others work on. */
 static bool collect(struct worker *workers, int count, struct progress *progress,
-                    struct sync_counts *counts, int64_t *skipped, struct error *err)
+                    struct sync_counts *counts, struct error *err)
 {
     int running = count;
     uint64_t files = 0;
@@ -198,7 +194,6 @@ static bool collect(struct worker *workers, int count, struct progress *progress
                 continue;
             } else {
                 sync_counts_add(counts, &report.counts);
-                *skipped += report.skipped;
                 if (report.failed && done)
                     *err = report.err;
                 done = done && !report.failed;
@@ -211,7 +206,7 @@ static bool collect(struct worker *workers, int count, struct progress *progress
 }
 
 static bool run_workers(const struct arguments *arguments, const struct config *config,
-                        const GPtrArray *users, struct sync_counts *counts, int64_t *skipped,
+                        const GPtrArray *users, struct sync_counts *counts,
                         struct error *err)
 {
     struct worker workers[WORKERS_MAX];
@@ -222,7 +217,7 @@ static bool run_workers(const struct arguments *arguments, const struct config *
 
     for (; done && started < arguments->workers; started += done)
         done = start_worker(&workers[started], config, users, arguments, started, err);
-    done = collect(workers, started, progress, counts, skipped, err) && done;
+    done = collect(workers, started, progress, counts, err) && done;
     progress_free(progress);
     return done;
 }
@@ -233,7 +228,7 @@ static bool run(struct arguments *arguments, const struct config *config, bool *
     g_autoptr(GPtrArray) users = NULL;
     g_autoptr(db_t) db = command_open_db(config, err);
     struct sync_counts counts = {0};
-    int64_t skipped = 0, filled;
+    int64_t filled;
 
     if (!db)
         return false;
@@ -251,9 +246,9 @@ static bool run(struct arguments *arguments, const struct config *config, bool *
     arguments->workers = CLAMP(arguments->workers, 1, MAX((int)MIN(users->len, WORKERS_MAX), 1));
     /* closed before the fork; opened again for the index */
     db_close(g_steal_pointer(&db));
-    if (!run_workers(arguments, config, users, &counts, &skipped, err))
+    if (!run_workers(arguments, config, users, &counts, err))
         return false;
-    sync_counts_print(&counts, users->len, skipped, arguments->json);
+    sync_counts_print(&counts, users->len, arguments->json);
     *ret_drift = sync_counts_differences(&counts) > 0;
     if (arguments->check)
         return true;

@@ -58,7 +58,7 @@ static bool find_users(const struct arguments *arguments, struct db *db,
 /* All of @users; what fails for one is told and does not keep the others from it. */
 static bool sync_users(struct syncer *syncer, struct db *db, const GPtrArray *users,
                        const struct arguments *arguments, struct progress *progress,
-                       struct sync_counts *counts, int64_t *ret_skipped, struct error *err)
+                       struct sync_counts *counts, struct error *err)
 {
     struct sync_options options = {
         .full = arguments->full,
@@ -71,9 +71,8 @@ static bool sync_users(struct syncer *syncer, struct db *db, const GPtrArray *us
 
     for (guint i = 0; i < users->len; i++) {
         struct error own = {0};
-        bool skipped;
 
-        if (!syncer_run(syncer, db, users->pdata[i], &options, counts, &skipped, &own)) {
+        if (!syncer_run(syncer, db, users->pdata[i], &options, counts, &own)) {
             if (failed)
                 print_note(NULL, own.text);
             else
@@ -83,7 +82,6 @@ static bool sync_users(struct syncer *syncer, struct db *db, const GPtrArray *us
                 return false;
             continue;
         }
-        *ret_skipped += skipped;
         if (users->len > 1)
             progress_update(progress, i + 1);
     }
@@ -97,19 +95,19 @@ static bool run(const struct arguments *arguments, struct config *config, struct
     struct sync_counts counts = {0};
     struct progress *progress;
     struct syncer *syncer;
-    int64_t skipped = 0, filled;
+    int64_t filled;
     bool done;
 
     if (!db || !find_users(arguments, db, config, &users, err))
         return false;
     syncer = syncer_new(config, print_note, NULL);
     progress = progress_new("rows follow the files", users->len > 1 ? users->len : 0);
-    done = sync_users(syncer, db, users, arguments, progress, &counts, &skipped, err);
+    done = sync_users(syncer, db, users, arguments, progress, &counts, err);
     progress_free(progress);
     syncer_free(syncer);
     if (done)
         done = search_fill(db, 0, &filled, err);
-    sync_counts_print(&counts, users->len, skipped, arguments->json);
+    sync_counts_print(&counts, users->len, arguments->json);
     return done;
 }
 

@@ -160,14 +160,13 @@ void syncer_free(struct syncer *syncer)
 }
 
 bool syncer_run(struct syncer *syncer, struct db *db, const struct user *user,
-                const struct sync_options *options, struct sync_counts *counts, bool *ret_skipped,
+                const struct sync_options *options, struct sync_counts *counts,
                 struct error *err)
 {
     struct sync_options own = *options;
     struct sync_user store_user = {.id = user->id, .address = user->address};
     AUTO_FD home = -1;
 
-    *ret_skipped = false;
     home = user_open_home(user, syncer->config, false, err);
     if (home < 0) {
         if (err->code != ENOENT)
@@ -223,11 +222,10 @@ int64_t sync_counts_differences(const struct sync_counts *counts)
     return counts->added + counts->removed + counts->moved + counts->flagged + counts->carried;
 }
 
-void sync_counts_print(const struct sync_counts *counts, int64_t users, int64_t skipped, bool json)
+void sync_counts_print(const struct sync_counts *counts, int64_t users, bool json)
 {
     if (json) {
-        json_t *object = json_pack("{s:I, s:I}", "users", (json_int_t)users, "skipped_mbox_users",
-                                   (json_int_t)skipped);
+        json_t *object = json_pack("{s:I}", "users", (json_int_t)users);
 
         for (size_t i = 0; i < G_N_ELEMENTS(fields); i++)
             json_object_set_new(object, fields[i].name, json_integer(value_of(counts, i)));
@@ -237,8 +235,6 @@ void sync_counts_print(const struct sync_counts *counts, int64_t users, int64_t 
         return;
     }
     printf("%" PRId64 " users", users);
-    if (skipped > 0)
-        printf(" (%" PRId64 " with mbox not looked at)", skipped);
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++)
         if (i == 0 || i == 2 || value_of(counts, i) != 0)
             printf(", %" PRId64 " %s", value_of(counts, i), fields[i].words);

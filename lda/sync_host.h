@@ -20,17 +20,16 @@ struct syncer *syncer_new(const struct config *config, void (*note)(void *ctx, c
 void syncer_free(struct syncer *syncer);
 
 /* Brings one user's rows in line; sent_mailboxes in @options is filled here. A user without a home
- * yet has nothing to do; an mbox user is not looked at (*@ret_skipped). */
+ * yet has nothing to do. */
 bool syncer_run(struct syncer *syncer, struct db *db, const struct user *user,
                 const struct sync_options *options, struct sync_counts *counts,
-                bool *ret_skipped, struct error *err);
+                struct error *err);
 
 /* Adds the numbers of @more to @counts. */
 void sync_counts_add(struct sync_counts *counts, const struct sync_counts *more);
 /* Rows and files that differed. */
 int64_t sync_counts_differences(const struct sync_counts *counts);
 /* Prints them: one line, or a JSON object with "users". */
-void sync_counts_print(const struct sync_counts *counts, int64_t users, int64_t skipped,
-                       bool json);
+void sync_counts_print(const struct sync_counts *counts, int64_t users, bool json);
 
 #endif

@@ -280,7 +280,7 @@ static void run_user(struct watch *watch, struct watched_user *watched)
     struct sync_options options = {.min_age_s = MIN_AGE_S};
     struct sync_counts counts = {0};
     struct error err = {0};
-    bool skipped, all = watched->dirty.all;
+    bool all = watched->dirty.all;
 
     /* clean from here on: what changes while we look makes it dirty again */
     names = (const char **)g_hash_table_get_keys_as_array(mailboxes, NULL);
@@ -289,7 +289,7 @@ static void run_user(struct watch *watch, struct watched_user *watched)
     watched->is_dirty = false;
     if (!all)
         options.only_mailboxes = names;
-    if (syncer_run(watch->syncer, watch->db, watched->user, &options, &counts, &skipped, &err)) {
+    if (syncer_run(watch->syncer, watch->db, watched->user, &options, &counts, &err)) {
         watched->retry_ms = 0;
         /* beside the marks, not in their place: what changes meanwhile is looked at meanwhile */
         if (counts.waiting > 0)
