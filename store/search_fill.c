@@ -18,6 +18,7 @@ struct waiting_row {
     int64_t user_id, id;
     char *document; /* NULL: the row has none */
     char *subject, *sender, *recipient;
+    char *date; /* as the database writes it; NULL: none */
     bool exists;
 };
 
@@ -29,6 +30,7 @@ static void waiting_row_free(gpointer data)
     g_free(row->subject);
     g_free(row->sender);
     g_free(row->recipient);
+    g_free(row->date);
     g_free(row);
 }
 
@@ -50,6 +52,7 @@ static bool take_waiting(void *ctx, const struct db_row *row, struct error *err)
     waiting->sender = valid_text(db_row_text(row, 4));
     waiting->recipient = valid_text(db_row_text(row, 5));
     waiting->exists = !db_row_is_null(row, 6);
+    waiting->date = g_strdup(db_row_text(row, 7));
     g_ptr_array_add(ctx, waiting);
     return true;
 }
@@ -114,8 +117,8 @@ static bool queue_sqlite_row(struct db *db, const struct waiting_row *waiting, s
 static bool queue_pgsql_rows(struct db *db, const GPtrArray *rows, struct error *err)
 {
     g_autoptr(GString) users = g_string_new("{"), ids = g_string_new("{");
-    g_autoptr(GString) documents = g_string_new("{");
-    struct db_value values[3];
+    g_autoptr(GString) documents = g_string_new("{"), dates = g_string_new("{");
+    struct db_value values[4];
 
     for (guint i = 0; i < rows->len; i++) {
         const struct waiting_row *waiting = rows->pdata[i];
@@ -128,20 +131,24 @@ static bool queue_pgsql_rows(struct db *db, const GPtrArray *rows, struct error 
         g_string_append_c(documents, '"');
         g_string_append(documents, tokens);
         g_string_append_c(documents, '"');
+        g_string_append_printf(dates, waiting->date ? "%s\"%s\"" : "%sNULL", separator, waiting->date);
     }
     g_string_append_c(users, '}');
     g_string_append_c(ids, '}');
     g_string_append_c(documents, '}');
+    g_string_append_c(dates, '}');
     values[0] = db_text(users->str);
     values[1] = db_text(ids->str);
     values[2] = db_text(documents->str);
+    values[3] = db_text(dates->str);
     return rows->len == 0 ||
            db_queue(db,
-                    "INSERT INTO email_search (user_id, id, tokens) "
-                    "SELECT u, i, t::text[] "
-                    "FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS batch (u, i, t) "
-                    "ON CONFLICT (user_id, id) DO UPDATE SET tokens = excluded.tokens",
-                    values, 3, NULL, NULL, err);
+                    "INSERT INTO email_search (user_id, id, tokens, date) "
+                    "SELECT u, i, t::text[], d FROM unnest($1::bigint[], $2::bigint[], "
+                    "$3::text[], $4::timestamp[]) AS batch (u, i, t, d) "
+                    "ON CONFLICT (user_id, id) DO UPDATE SET tokens = excluded.tokens, "
+                    "date = excluded.date",
+                    values, 4, NULL, NULL, err);
 }
 
 /* Takes the rows from the waiting list (in PostgreSQL they are taken already) into the index. */
@@ -201,7 +208,7 @@ static const char pgsql_take[] =
     "SELECT user_id, id FROM email_search_pending ORDER BY user_id, id LIMIT $1 "
     "FOR UPDATE SKIP LOCKED) RETURNING id";
 static const char pgsql_read[] =
-    "SELECT h.user_id, h.id, h.search_document, h.subject, h.sender, h.recipient, h.id "
+    "SELECT h.user_id, h.id, h.search_document, h.subject, h.sender, h.recipient, h.id, h.date "
     "FROM email_headers h WHERE h.id = ANY ($1::bigint[]) AND h.user_id IS NOT NULL "
     "ORDER BY h.user_id, h.id";
 

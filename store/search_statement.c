@@ -291,8 +291,8 @@ static void append_match(GString *match, const struct query *query, int64_t user
     g_string_append_c(match, ')');
 }
 
-/* PostgreSQL: the same as a condition on s.tokens. */
-static void add_token_condition(struct statement *statement, const struct query *query)
+/* PostgreSQL: the same as a condition on email_search s. */
+void statement_add_tokens(struct statement *statement, const struct query *query)
 {
     bool first = true;
 
@@ -312,26 +312,20 @@ static void add_token_condition(struct statement *statement, const struct query 
         if (!first)
             statement_add(statement, query->type == QUERY_AND ? " AND " : " OR ");
         first = false;
-        add_token_condition(statement, query->children[i]);
+        statement_add_tokens(statement, query->children[i]);
     }
     statement_add(statement, ")");
 }
 
-/* "h.id IN (what the index offers, and what it does not know yet)". */
+/* SQLite: "h.id IN (what the index offers, and what it does not know yet)". */
 void statement_add_candidates(struct statement *statement, const struct query *query)
 {
-    statement_add(statement, "h.id IN (");
-    if (statement->kind == DB_PGSQL) {
-        statement_add(statement, "SELECT s.id FROM email_search s WHERE ");
-        add_token_condition(statement, query);
-        statement_add(statement, " AND s.user_id = $1");
-    } else {
-        GString *match = g_string_new(NULL);
+    GString *match = g_string_new(NULL);
 
-        append_match(match, query, statement->user_id);
-        statement_add(statement, "SELECT rowid FROM email_search WHERE email_search MATCH ");
-        statement_add_text(statement, g_string_free(match, FALSE));
-    }
+    append_match(match, query, statement->user_id);
+    statement_add(statement,
+                  "h.id IN (SELECT rowid FROM email_search WHERE email_search MATCH ");
+    statement_add_text(statement, g_string_free(match, FALSE));
     statement_add(statement,
                   " UNION ALL SELECT p.id FROM email_search_pending p WHERE p.user_id = $1)");
 }

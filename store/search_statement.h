@@ -32,7 +32,9 @@ void statement_add_int(struct statement *statement, int64_t number);
 void statement_add_condition(struct statement *statement, const struct query *query);
 /* "(field holds the text)"; QUERY_TEXT: any field. */
 void statement_add_contains(struct statement *statement, enum query_type field, const char *text);
-/* "h.id IN (what the index offers, and what it does not know yet)"; $1 is the user's id. */
+/* What the token index knows of @query, which must be search_is_indexed. PostgreSQL: a condition on
+ * email_search s. SQLite: "h.id IN (what the index offers, and what waits)"; $1 is the user's id. */
+void statement_add_tokens(struct statement *statement, const struct query *query);
 void statement_add_candidates(struct statement *statement, const struct query *query);
 
 /* Does the type compare text? */

@@ -14,6 +14,7 @@ CREATE INDEX email_headers_user_large ON email_headers (user_id, date, id) WHERE
 CREATE TABLE email_search (
     user_id INTEGER NOT NULL,
     id INTEGER NOT NULL,
+    date TIMESTAMP,                           -- the row's: candidates are looked at newest first
     tokens TEXT[] COLLATE "C" NOT NULL,
     PRIMARY KEY (user_id, id)
 );
@@ -47,9 +48,10 @@ END $$;
 
 CREATE TRIGGER email_search_insert AFTER INSERT ON email_headers
     FOR EACH ROW WHEN (NEW.user_id IS NOT NULL) EXECUTE FUNCTION email_search_wait();
-CREATE TRIGGER email_search_update AFTER UPDATE OF search_document ON email_headers
+CREATE TRIGGER email_search_update AFTER UPDATE OF search_document, date ON email_headers
     FOR EACH ROW WHEN (NEW.user_id IS NOT NULL AND
-                       NEW.search_document IS DISTINCT FROM OLD.search_document)
+                       (NEW.search_document IS DISTINCT FROM OLD.search_document OR
+                        NEW.date IS DISTINCT FROM OLD.date))
     EXECUTE FUNCTION email_search_wait();
 -- "a" before "i": the old user's entry goes before the new user's waits
 CREATE TRIGGER email_search_a_move AFTER UPDATE OF user_id ON email_headers

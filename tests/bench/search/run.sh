@@ -4,7 +4,7 @@
 # Makes a database in a temporary folder with three users of 1,000, 100,000 and (default) 899,000
 # messages, fills the index, and times deliveries' INSERTs with and without the search triggers and
 # every kind of query. In the environment, ALTERNATIVES=1 times other indexes too, BENCH_CPU=1 counts
-# processor time instead of the clock (SQLite only). PostgreSQL is a private server with its default
+# processor time, the server's too, instead of the clock. PostgreSQL is a private server with its default
 # configuration but shared_buffers=512MB; the page cache is warm. Needs 3 GB and ten minutes.
 set -eu
 build=$(realpath "$1")
