@@ -39,7 +39,7 @@ class Account:
                        "sendmail_path": s.write("bin/sendmail", SENDMAIL % self.outbox, 0o755),
                        **keys})
         s.vmail("migrate")
-        s.vmail("user", "add", ALICE)
+        s.vmail("user", "add", ALICE, "--format", format)
         self.home = s.home(ALICE)
         self.tell(script)
 
