@@ -444,7 +444,9 @@ def standby(w):
     w.s.psql("SELECT pg_promote()", "postgresql:///vmail?host=%s&user=postgres" % replica.socket)
     w.retried()
     replica.stop()
+    # back to a server that never had the row: the name of what is published is the witness
     w.use(w.postgres.uri)
+    w.retried()
 
 
 def read_only(w):

@@ -202,7 +202,7 @@ class Faults(Account):
         self.counts.doubled += sum(files.count(name) > 1 for name in set(files))
         want_equal((files, rows), (wanted, wanted), "files and rows after the retry of %s" % place)
         if tidy:
-            want_equal(self.leftovers(), [], "nothing is left after the retry of %s" % place)
+            self.check_tidy(place)
         if self.options.between == "script":
             return
         sent = self.sent(number)
@@ -215,7 +215,15 @@ class Faults(Account):
         want_equal(self.files(number), files, "files after the retry of %s (committed)" % place)
         want_equal(self.rows(number), sorted(self.targets),
                    "rows after the retry of %s (committed)" % place)
-        want_equal(self.leftovers(), [], "nothing is left after the retry of %s" % place)
+        self.check_tidy(place)
+
+    def check_tidy(self, place):
+        left = self.leftovers()
+        if self.options.format == "mbox":
+            # a message that was committed needs no lock any more: that of the killed process is for
+            # the next one to find stale (whole)
+            left = [path for path in left if not path.endswith(".lock")]
+        want_equal(left, [], "nothing is left after the retry of %s" % place)
 
     def retry(self, number, place):
         committed = self.committed(number)
@@ -386,6 +394,9 @@ class Faults(Account):
             until(self.synced, "vmail sync brings the rows to what the client did", pause=0.5)
         if self.options.format == "maildir":
             maildir.check_rows(self.s, ALICE, "at the end")
+        last = self.deliver(self.next())
+        want_equal(last.status, 0, "one more delivery, %r" % last)
+        want_equal(self.locks(), [], "no lock is left behind that delivery")
         for path in self.leftovers(spools=True):  # the sweep spares what is young
             os.utime(path, (0, 0))
         self.s.vmail("doctor", "--repair", status=None)

@@ -1,14 +1,14 @@
 /*
  * Loaded with LD_PRELOAD into a delivery: writes down every call that changes files, and what was
- * flushed, in the order in which it happened. power-cut.py makes from it what a disk may hold when the
- * power fails.
+ * flushed, in the order in which it happened. power-cut.py makes from it what a disk may hold when
+ * the power fails.
  *
  * RECORD_TO names the log. A record is a line of words separated by tabs, "<call> <file> <words…>
  * <length>", then as many bytes of data and a newline. A file is "device:inode", a name an absolute
  * path.
  *
- *   create FILE PATH   nameless FILE   mkdir FILE PATH   link FILE PATH   rename PATH PATH   unlink PATH
- *   write FILE OFFSET   truncate FILE SIZE   sync FILE   send   recv
+ *   create FILE PATH   nameless FILE   mkdir FILE PATH   link FILE PATH   rename PATH PATH   unlink
+ * PATH write FILE OFFSET   truncate FILE SIZE   sync FILE   send   recv
  *
  * What is written through a mapping is not seen (SQLite's -shm file, which a crash makes void).
  */
@@ -156,31 +156,31 @@ static void opened(int fd, int dir, const char *path, int flags, bool was_there)
         truncated(fd, 0);
 }
 
-#define OPEN(name)                                                                                 \
-    int name(const char *path, int flags, ...)                                                     \
-    {                                                                                              \
-        va_list arguments;                                                                         \
-                                                                                                   \
-        va_start(arguments, flags);                                                                \
-        mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? (mode_t)va_arg(arguments, int) : 0;   \
-        va_end(arguments);                                                                         \
-        bool was_there = recording() && is_there(AT_FDCWD, path);                                  \
-        int fd = REAL(name)(path, flags, mode);                                                    \
-        opened(fd, AT_FDCWD, path, flags, was_there);                                              \
-        return fd;                                                                                 \
+#define OPEN(name) \
+    int name(const char *path, int flags, ...) \
+    { \
+        va_list arguments; \
+\
+        va_start(arguments, flags); \
+        mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? (mode_t)va_arg(arguments, int) : 0; \
+        va_end(arguments); \
+        bool was_there = recording() && is_there(AT_FDCWD, path); \
+        int fd = REAL(name)(path, flags, mode); \
+        opened(fd, AT_FDCWD, path, flags, was_there); \
+        return fd; \
     }
-#define OPENAT(name)                                                                               \
-    int name(int dir, const char *path, int flags, ...)                                            \
-    {                                                                                              \
-        va_list arguments;                                                                         \
-                                                                                                   \
-        va_start(arguments, flags);                                                                \
-        mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? (mode_t)va_arg(arguments, int) : 0;   \
-        va_end(arguments);                                                                         \
-        bool was_there = recording() && is_there(dir, path);                                       \
-        int fd = REAL(name)(dir, path, flags, mode);                                               \
-        opened(fd, dir, path, flags, was_there);                                                   \
-        return fd;                                                                                 \
+#define OPENAT(name) \
+    int name(int dir, const char *path, int flags, ...) \
+    { \
+        va_list arguments; \
+\
+        va_start(arguments, flags); \
+        mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? (mode_t)va_arg(arguments, int) : 0; \
+        va_end(arguments); \
+        bool was_there = recording() && is_there(dir, path); \
+        int fd = REAL(name)(dir, path, flags, mode); \
+        opened(fd, dir, path, flags, was_there); \
+        return fd; \
     }
 OPEN(open)
 OPEN(open64)
@@ -210,37 +210,37 @@ ssize_t writev(int fd, const struct iovec *parts, int part_count)
     }
     return done;
 }
-#define PWRITE(name)                                                                               \
-    ssize_t name(int fd, const void *data, size_t length, off_t offset)                            \
-    {                                                                                              \
-        ssize_t done = REAL(name)(fd, data, length, offset);                                       \
-                                                                                                   \
-        written(fd, offset, data, done);                                                           \
-        return done;                                                                               \
+#define PWRITE(name) \
+    ssize_t name(int fd, const void *data, size_t length, off_t offset) \
+    { \
+        ssize_t done = REAL(name)(fd, data, length, offset); \
+\
+        written(fd, offset, data, done); \
+        return done; \
     }
 PWRITE(pwrite)
 PWRITE(pwrite64)
 
-#define TRUNCATE(name)                                                                             \
-    int name(int fd, off_t size)                                                                   \
-    {                                                                                              \
-        int done = REAL(name)(fd, size);                                                           \
-                                                                                                   \
-        if (done == 0 && recording())                                                              \
-            truncated(fd, size);                                                                   \
-        return done;                                                                               \
+#define TRUNCATE(name) \
+    int name(int fd, off_t size) \
+    { \
+        int done = REAL(name)(fd, size); \
+\
+        if (done == 0 && recording()) \
+            truncated(fd, size); \
+        return done; \
     }
 TRUNCATE(ftruncate)
 TRUNCATE(ftruncate64)
 
-#define SYNC(name)                                                                                 \
-    int name(int fd)                                                                               \
-    {                                                                                              \
-        int done = REAL(name)(fd);                                                                 \
-                                                                                                   \
-        if (done == 0 && recording())                                                              \
-            of_fd("sync", fd, "", "", 0);                                                          \
-        return done;                                                                               \
+#define SYNC(name) \
+    int name(int fd) \
+    { \
+        int done = REAL(name)(fd); \
+\
+        if (done == 0 && recording()) \
+            of_fd("sync", fd, "", "", 0); \
+        return done; \
     }
 SYNC(fsync)
 SYNC(fdatasync)

@@ -1,13 +1,14 @@
 /*
  * The delivery transaction beside its bare floor, in one process with one warm connection:
  *
- *   floor         write, fsync, rename into new/, fsync new/, INSERT, COMMIT: nothing that a crash in
- *                 between, a retry or a lost answer would need
- *   transaction   delivery_begin … delivery_commit of store/store.h: key, witness, row, one folder
+ *   floor         write, fsync, rename into new/, fsync new/, INSERT, COMMIT: nothing that a crash
+ * in between, a retry or a lost answer would need transaction   delivery_begin … delivery_commit of
+ * store/store.h: key, witness, row, one folder
  *
  *   bench_transaction DATABASE SCHEMA_DIR HOME maildir|mbox ROUNDS
  *
- * In turn, so that a machine whose load changes is unfair to neither. Prints the medians and the ratio.
+ * In turn, so that a machine whose load changes is unfair to neither. Prints the medians and the
+ * ratio.
  */
 #include <err.h>
 #include <errno.h>
@@ -29,7 +30,7 @@ struct bench {
     struct db *db;
     struct store *store;
     struct store_user user;
-    int floor;              /* its Maildir */
+    int floor; /* its Maildir */
     char message[SIZE];
     gint64 *ours_us, *floor_us;
 };
@@ -110,7 +111,8 @@ static void deliver_ours(struct bench *bench, int round)
     delivery_free(delivery);
 }
 
-static gint64 took_us(void (*deliver)(struct bench *bench, int round), struct bench *bench, int round)
+static gint64 took_us(void (*deliver)(struct bench *bench, int round), struct bench *bench,
+                      int round)
 {
     gint64 began = g_get_monotonic_time();
 
