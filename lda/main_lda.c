@@ -252,5 +252,12 @@ int main(int argc, char **argv)
     g_ptr_array_unref(arguments.settings);
     g_ptr_array_unref(arguments.dsn);
     envelope_clear(&arguments.envelope);
-    return status;
+#ifdef VMAIL_QUICK_EXIT
+    /* the libraries' farewells (OpenSSL's, GnuTLS's behind libpq) cost half a millisecond and concern
+     * nothing of ours: all files are closed, all output is written here */
+    fflush(NULL);
+    _exit(status);
+#else
+    return status; /* and the leak checker has its say */
+#endif
 }
