@@ -289,8 +289,7 @@ class Faults(Account):
             what = self.kill_at(number, at)
             self.counts.tried += bool(what)
             self.retry(number, "kill at %s" % (what or at))
-        if self.options.between:
-            self.back()
+        self.tell(self.script)
         self.enough("kill points")
         if self.options.between:
             want(self.counts.resumed > 0, "some deliveries were published and not committed")
