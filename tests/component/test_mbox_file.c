@@ -192,7 +192,7 @@ static void entries_read_back(void **state)
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(messages); i++) {
         g_autofree struct mbox_writer *writer = g_new(struct mbox_writer, 1);
-        g_autofree char *path = path_of("message"), *mbox_file = path_of("mbox");
+        g_autofree char *path = path_of("message");
         g_autoptr(GString) got = g_string_new(NULL), want = g_string_new(NULL);
         struct mbox_measure measure, again;
         struct error err = {0};

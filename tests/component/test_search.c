@@ -87,7 +87,7 @@ static void insert_corpus(void)
 static void fill(void)
 {
     struct error err = { 0 };
-    int64_t filled, waiting;
+    int64_t filled, waiting = -1;
 
     if (!search_fill(db, 0, &filled, &err) || !search_pending_count(db, &waiting, &err))
         fail_msg("%s", err.text);
@@ -98,7 +98,7 @@ static void fill(void)
 static char *find(const char *text, const struct search_options *options, char **ret_next)
 {
     struct query *query;
-    struct search_page *page;
+    struct search_page *page = NULL;
     struct error err = { 0 };
     GString *ids = g_string_new(NULL);
 

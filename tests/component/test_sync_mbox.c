@@ -195,7 +195,7 @@ static void moves_keep_their_rows(void **state)
 static void what_others_stored(void **state)
 {
     struct sync_counts counts;
-    g_autofree char *file = NULL, *subject = NULL;
+    g_autofree char *subject = NULL;
     const size_t size = strlen("Subject: foreign\n\nnot ours\n");
     g_autofree char *want = g_strdup_printf("%zu bytes", size);
 

@@ -133,7 +133,9 @@ static void *real(const char *name)
 
 /* glibc declares some of these with attributes of its own (nonnull, warn_unused_result) */
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
+#ifndef __clang__ /* has no such warning */
 #pragma GCC diagnostic ignored "-Wnonnull-compare"
+#endif
 
 /* ------------------------------------------------------------------ files */
 

@@ -81,8 +81,8 @@ static void test_ordinary_scripts_it_dies_of(void **state)
 {
     static const char *const rows[] = {
         "require [\"imap4flags\"]; setflag \"a\"; setflag \"b\"; keep;",
-        "require [\"imap4flags\", \"fileinto\"]; setflag \"a\"; addflag \"b\"; "
-        "fileinto :flags \"\\\\Seen\" \"A\";",
+        ("require [\"imap4flags\", \"fileinto\"]; setflag \"a\"; addflag \"b\"; "
+         "fileinto :flags \"\\\\Seen\" \"A\";"),
         "require \"envelope\"; if envelope \"auth\" \"x\" { keep; }",
         "if header :matches \"subject\" \"*a*a*a*b\" { discard; }",
     };
