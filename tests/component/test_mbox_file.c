@@ -463,7 +463,7 @@ static void journal(void **state)
     /* torn anywhere: it never came to changing the mbox */
     assert_true(mbox_journal_write(fd, &wrote, &err));
     record = text_of(path);
-    whole = (size_t)(strstr(record, "\nsum ") - record) + strlen("\nsum ") + 64;
+    whole = (size_t)(g_strstr_len(record, -1, "\nsum ") - record) + strlen("\nsum ") + 64;
     for (size_t length = 0; length < whole; length += 3) {
         g_autofree char *torn = g_strndup(record, length);
 
