@@ -7,9 +7,11 @@
 #include <glib.h>
 
 #define CHUNK_FIRST 16384u /* a script of six rules */
-/* Beyond the size from which malloc asks the kernel; when it is freed, malloc raises that size, and from
- * then on keeps as much for the next run. */
-#define CHUNK_MAX (1024u * 1024u)
+/* What a process gives back to the kernel it pays for again, in page faults, with the next arena. glibc
+ * keeps twice the largest block that it ever mapped; so all chunks of an arena together must stay
+ * below twice the last: each is four times the one before. Pages that are not touched cost nothing. */
+#define CHUNK_GROWTH 4
+#define CHUNK_MAX (16u * 1024u * 1024u)
 
 struct arena_chunk {
     struct arena_chunk *next;
@@ -59,7 +61,7 @@ void *arena_take_slow(struct arena *arena, size_t rounded)
     arena->at = chunk->data + rounded;
     arena->end = chunk->data + size;
     if (arena->next_size < CHUNK_MAX)
-        arena->next_size *= 2;
+        arena->next_size *= CHUNK_GROWTH;
     return chunk->data;
 }
 
@@ -71,6 +73,11 @@ void *arena_memdup(struct arena *arena, const void *data, size_t length)
         memcpy(copy, data, length);
     copy[length] = '\0';
     return copy;
+}
+
+void *arena_copy(struct arena *arena, const void *data, size_t size)
+{
+    return memcpy(arena_take(arena, size), data, size);
 }
 
 char *arena_strdup(struct arena *arena, const char *text)

@@ -42,6 +42,7 @@ static inline void *arena_alloc(struct arena *arena, size_t size)
 }
 
 void *arena_memdup(struct arena *arena, const void *data, size_t length); /* NUL is put behind */
+void *arena_copy(struct arena *arena, const void *data, size_t size);     /* none */
 char *arena_strdup(struct arena *arena, const char *text);                /* NULL gives NULL */
 char *arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -17,7 +17,7 @@ static const char *kind_name(const struct sieve_word *word)
 
 /* The word among the extensions that are on. */
 static const struct sieve_word *find_word(const struct sieve_compiler *compiler, const char *name,
-    bool test, const struct sieve_extension **ret_extension)
+    bool test)
 {
     const struct sieve_unit *unit = compiler->unit;
     const struct sieve_word *other_kind = NULL;
@@ -30,7 +30,6 @@ static const struct sieve_word *find_word(const struct sieve_compiler *compiler,
             if (word->name[0] != first ||
                 (strcmp(word->name, name) != 0 && !sieve_same_name(word->name, name)))
                 continue; /* (most scripts are in small letters: strcmp is quick) */
-            *ret_extension = unit->extensions[i];
             if (((word->flags & SIEVE_WORD_TEST) != 0) == test)
                 return word;
             other_kind = word;
@@ -137,7 +136,6 @@ static const struct sieve_tag comparator_tag = {.name = "comparator", .argument 
 /* What a tag at a node can be. */
 struct tag_found {
     const struct sieve_tag *tag;
-    const struct sieve_extension *extension;
     const struct sieve_match_type *match_type;
     const struct sieve_address_part *part;
     const struct sieve_modifier *modifier;
@@ -184,7 +182,7 @@ static bool tag_in_extension(const struct sieve_word *word,
     for (; tag != NULL && tag->name != NULL; tag++) {
         if (sieve_same_name(tag->name, name) && tag->applies != NULL &&
             word_in_list(tag->applies, word->name)) {
-            *found = (struct tag_found){.tag = tag, .extension = extension};
+            *found = (struct tag_found){.tag = tag};
             return true;
         }
     }
@@ -192,7 +190,7 @@ static bool tag_in_extension(const struct sieve_word *word,
         const struct sieve_match_type *type = match_type_find(extension, name);
 
         if (type != NULL) {
-            *found = (struct tag_found){.extension = extension, .match_type = type,
+            *found = (struct tag_found){.match_type = type,
                 .tag = type->argument[0] == 's' ? &match_tag_string : &match_tag_none};
             return true;
         }
@@ -201,7 +199,7 @@ static bool tag_in_extension(const struct sieve_word *word,
         const struct sieve_address_part *part = address_part_find(extension, name);
 
         if (part != NULL) {
-            *found = (struct tag_found){.extension = extension, .part = part, .tag = &part_tag};
+            *found = (struct tag_found){.part = part, .tag = &part_tag};
             return true;
         }
     }
@@ -209,8 +207,7 @@ static bool tag_in_extension(const struct sieve_word *word,
         const struct sieve_modifier *modifier = modifier_find(extension, name);
 
         if (modifier != NULL) {
-            *found = (struct tag_found){.extension = extension, .modifier = modifier,
-                .tag = &modifier_tag};
+            *found = (struct tag_found){.modifier = modifier, .tag = &modifier_tag};
             return true;
         }
     }
@@ -274,7 +271,7 @@ static const char *suggest_tag(const struct sieve_compiler *compiler,
 }
 
 static void report_unknown_tag(struct sieve_compiler *compiler, const struct sieve_node *node,
-    const struct sieve_raw_arg *arg)
+    const struct sieve_arg *arg)
 {
     g_autofree char *key = g_strdup_printf("%s :%s", node->word->name, arg->tag);
     struct tag_found found;
@@ -303,13 +300,13 @@ static void report_unknown_tag(struct sieve_compiler *compiler, const struct sie
 
 /* ------------------------------------------------------------------ arguments */
 
-static const char *raw_kind_name(const struct sieve_raw_arg *raw)
+static const char *arg_kind_name(const struct sieve_arg *arg)
 {
-    switch (raw->kind) {
-    case SIEVE_RAW_TAG: return "a tag";
-    case SIEVE_RAW_NUMBER: return "a number";
-    case SIEVE_RAW_STRING: return "a string";
-    case SIEVE_RAW_LIST: return "a string list";
+    switch (arg->kind) {
+    case SIEVE_ARG_TAG: return "a tag";
+    case SIEVE_ARG_NUMBER: return "a number";
+    case SIEVE_ARG_STRING: return "a string";
+    case SIEVE_ARG_LIST: return "a string list";
     }
     return "nothing";
 }
@@ -323,54 +320,45 @@ static const char *spec_name(char spec)
     }
 }
 
-static bool raw_fits(const struct sieve_raw_arg *raw, char spec)
+static bool arg_fits(const struct sieve_arg *arg, char spec)
 {
     switch (g_ascii_tolower(spec)) {
-    case 'n': return raw->kind == SIEVE_RAW_NUMBER;
-    case 's': return raw->kind == SIEVE_RAW_STRING;
-    default: return raw->kind == SIEVE_RAW_STRING || raw->kind == SIEVE_RAW_LIST;
+    case 'n': return arg->kind == SIEVE_ARG_NUMBER;
+    case 's': return arg->kind == SIEVE_ARG_STRING;
+    default: return arg->kind == SIEVE_ARG_STRING || arg->kind == SIEVE_ARG_LIST;
     }
 }
 
-/* NULL: an error in a string was reported. */
-static const struct sieve_arg *bind_value(struct sieve_compiler *compiler,
-    const struct sieve_raw_arg *raw)
+/* Makes the strings of @arg ready. False: an error in one was reported. */
+static bool bind_strings(struct sieve_compiler *compiler, struct sieve_arg *arg)
 {
-    struct sieve_arg *arg = ARENA_NEW(compiler->arena, struct sieve_arg);
-    bool fine = true;
+    bool fine = true, constant = true;
 
-    arg->line = raw->line;
-    arg->column = raw->column;
-    arg->kind = raw->kind == SIEVE_RAW_NUMBER ? SIEVE_ARG_NUMBER
-        : raw->kind == SIEVE_RAW_STRING       ? SIEVE_ARG_STRING
-                                              : SIEVE_ARG_LIST;
-    arg->number = raw->number;
-    arg->strings = raw->strings;
-    arg->count = raw->count;
-    bool constant = true;
-    for (size_t i = 0; i < raw->count; i++) {
-        fine &= sieve_literal_prepare(compiler, &raw->strings[i]);
-        constant &= raw->strings[i].pieces == NULL;
+    for (unsigned i = 0; i < arg->count; i++) {
+        fine &= sieve_literal_prepare(compiler, &arg->strings[i]);
+        constant &= arg->strings[i].pieces == NULL;
     }
-    if (constant && raw->count > 0) {
-        struct sieve_string *values = ARENA_ARRAY(compiler->arena, struct sieve_string,
-            raw->count);
-
-        for (size_t i = 0; i < raw->count; i++)
-            values[i] = raw->strings[i].text;
-        arg->values = values;
+    if (!constant || arg->count == 0)
+        return fine;
+    if (arg->count == 1) {
+        arg->values = &arg->strings[0].text;
+        return fine;
     }
-    return fine ? arg : NULL;
+    struct sieve_string *values = arena_take(compiler->arena, arg->count * sizeof(*values));
+    for (unsigned i = 0; i < arg->count; i++)
+        values[i] = arg->strings[i].text;
+    arg->values = values;
+    return fine;
 }
 
 /* Looks all tags up; *ret_found has as many as there are arguments. */
 static bool find_tags(struct sieve_compiler *compiler, struct sieve_node *node,
     struct tag_found *ret_found)
 {
-    for (size_t i = 0; i < node->raw_count; i++) {
-        if (node->raw[i].kind == SIEVE_RAW_TAG &&
-            !find_tag(compiler, node, node->raw[i].tag, &ret_found[i])) {
-            report_unknown_tag(compiler, node, &node->raw[i]);
+    for (size_t i = 0; i < node->written_count; i++) {
+        if (node->written[i].kind == SIEVE_ARG_TAG &&
+            !find_tag(compiler, node, node->written[i].tag, &ret_found[i])) {
+            report_unknown_tag(compiler, node, &node->written[i]);
             return false;
         }
     }
@@ -379,14 +367,14 @@ static bool find_tags(struct sieve_compiler *compiler, struct sieve_node *node,
 
 /* RFC 5229 4.1: no two modifiers of the same precedence. */
 static bool modifier_clashes(struct sieve_compiler *compiler, const struct sieve_node *node,
-    const struct sieve_raw_arg *raw, const struct sieve_modifier *modifier)
+    const struct sieve_arg *arg, const struct sieve_modifier *modifier)
 {
     for (size_t i = 0; i < node->tag_count; i++) {
         const struct sieve_modifier *other = node->tags[i].data;
 
         if (node->tags[i].tag != &modifier_tag || other->precedence != modifier->precedence)
             continue;
-        sieve_error_at(compiler, raw->line, raw->column,
+        sieve_error_at(compiler, arg->line, arg->column,
             "the modifiers ':%s' and ':%s' of the %s command conflict: they have the same "
             "precedence", other->name, modifier->name, node->word->name);
         return true;
@@ -395,12 +383,12 @@ static bool modifier_clashes(struct sieve_compiler *compiler, const struct sieve
 }
 
 static bool tag_repeats(struct sieve_compiler *compiler, const struct sieve_node *node,
-    const struct sieve_raw_arg *raw, const struct tag_found *found)
+    const struct sieve_arg *arg, const struct tag_found *found)
 {
     const struct sieve_tag *tag = found->tag;
 
     if (found->modifier != NULL)
-        return modifier_clashes(compiler, node, raw, found->modifier);
+        return modifier_clashes(compiler, node, arg, found->modifier);
     if (tag->flags & SIEVE_TAG_MANY)
         return false;
     for (size_t i = 0; i < node->tag_count; i++) {
@@ -408,12 +396,12 @@ static bool tag_repeats(struct sieve_compiler *compiler, const struct sieve_node
 
         if (old == tag ||
             (tag->group != NULL && old->group != NULL && strcmp(tag->group, old->group) == 0)) {
-            bool same = sieve_same_name(tag->name, raw->tag);
+            bool same = sieve_same_name(tag->name, arg->tag);
 
-            sieve_error_at(compiler, raw->line, raw->column,
+            sieve_error_at(compiler, arg->line, arg->column,
                 old == tag && same ? "encountered duplicate ':%s' argument for the %s %s"
                                    : "':%s' cannot stand beside another tag of its kind at the "
-                                     "%s %s", raw->tag, node->word->name,
+                                     "%s %s", arg->tag, node->word->name,
                 kind_name(node->word));
             return true;
         }
@@ -431,24 +419,22 @@ static bool bind_tags(struct sieve_compiler *compiler, struct sieve_node *node, 
     if (!find_tags(compiler, node, all_found))
         return false;
     size_t tags = 0;
-    for (size_t j = 0; j < node->raw_count; j++)
-        tags += node->raw[j].kind == SIEVE_RAW_TAG;
+    for (size_t j = 0; j < node->written_count; j++)
+        tags += node->written[j].kind == SIEVE_ARG_TAG;
     if (tags > 0)
         node->tags = ARENA_ARRAY(compiler->arena, struct sieve_bound_tag, tags);
-    while (i < node->raw_count && node->raw[i].kind == SIEVE_RAW_TAG) {
+    while (i < node->written_count && node->written[i].kind == SIEVE_ARG_TAG) {
         const struct tag_found found = all_found[i];
-        const struct sieve_raw_arg *raw = &node->raw[i++];
+        const struct sieve_arg *arg = &node->written[i++];
         struct sieve_bound_tag *bound = &node->tags[node->tag_count];
 
-        if (tag_repeats(compiler, node, raw, &found))
+        if (tag_repeats(compiler, node, arg, &found))
             return false;
         bound->tag = found.tag;
-        bound->extension = found.extension;
-        bound->line = raw->line;
-        bound->column = raw->column;
+        bound->line = arg->line;
+        bound->column = arg->column;
         if (found.match_type != NULL) {
             match->type = found.match_type;
-            match->extension = found.extension;
             match->bound = bound;
         }
         if (found.part != NULL)
@@ -456,18 +442,18 @@ static bool bind_tags(struct sieve_compiler *compiler, struct sieve_node *node, 
         if (found.modifier != NULL)
             bound->data = (void *)(uintptr_t)found.modifier;
         if (found.tag->argument != NULL && found.tag->argument[0] != '\0') {
-            const struct sieve_raw_arg *value = i < node->raw_count ? &node->raw[i] : NULL;
+            struct sieve_arg *value = i < node->written_count ? &node->written[i] : NULL;
 
-            if (value == NULL || !raw_fits(value, found.tag->argument[0])) {
-                sieve_error_at(compiler, raw->line, raw->column,
-                    "the :%s tag for the %s %s requires %s, but %s was found", raw->tag,
+            if (value == NULL || !arg_fits(value, found.tag->argument[0])) {
+                sieve_error_at(compiler, arg->line, arg->column,
+                    "the :%s tag for the %s %s requires %s, but %s was found", arg->tag,
                     node->word->name, kind_name(node->word), spec_name(found.tag->argument[0]),
-                    value == NULL ? "nothing" : raw_kind_name(value));
+                    value == NULL ? "nothing" : arg_kind_name(value));
                 return false;
             }
-            bound->arg = bind_value(compiler, value);
-            if (bound->arg == NULL)
+            if (!bind_strings(compiler, value))
                 return false;
+            bound->arg = value;
             i++;
         }
         node->tag_count++;
@@ -487,15 +473,15 @@ static void spec_range(const char *spec, size_t *ret_least, size_t *ret_most)
 static bool check_positional_count(struct sieve_compiler *compiler, const struct sieve_node *node,
     size_t first)
 {
-    size_t least, most, count = node->raw_count - first;
+    size_t least, most, count = node->written_count - first;
     const char *spec = node->word->args != NULL ? node->word->args : "";
 
     spec_range(spec, &least, &most);
-    for (size_t i = first; i < node->raw_count; i++) {
-        if (node->raw[i].kind == SIEVE_RAW_TAG) {
-            sieve_error_at(compiler, node->raw[i].line, node->raw[i].column,
+    for (size_t i = first; i < node->written_count; i++) {
+        if (node->written[i].kind == SIEVE_ARG_TAG) {
+            sieve_error_at(compiler, node->written[i].line, node->written[i].column,
                 "unexpected tagged argument ':%s' among the positional arguments of the %s %s: "
-                "tags come first", node->raw[i].tag, node->word->name, kind_name(node->word));
+                "tags come first", node->written[i].tag, node->word->name, kind_name(node->word));
             return false;
         }
     }
@@ -531,27 +517,27 @@ static bool bind_positional(struct sieve_compiler *compiler, struct sieve_node *
         return true;
     args = ARENA_ARRAY(compiler->arena, const struct sieve_arg *, most);
     node->args = args;
-    node->arg_count = most;
+    node->arg_count = (unsigned char)most;
     /* optional ones are left away from the front */
-    size_t spare = node->raw_count - first - least, raw = first;
+    size_t spare = node->written_count - first - least, next = first;
     for (size_t i = 0; i < most; i++) {
         if (g_ascii_isupper(spec[i])) {
             if (spare == 0)
                 continue;
             spare--;
         }
-        if (!raw_fits(&node->raw[raw], spec[i])) {
-            sieve_error_at(compiler, node->raw[raw].line, node->raw[raw].column,
+        struct sieve_arg *arg = &node->written[next];
+        if (!arg_fits(arg, spec[i])) {
+            sieve_error_at(compiler, arg->line, arg->column,
                 "the %s %s expects %s as argument %zu%s, but %s was found", node->word->name,
                 kind_name(node->word), spec_name(spec[i]), i + 1,
-                arg_name(compiler->arena, node->word->arg_names, i),
-                raw_kind_name(&node->raw[raw]));
+                arg_name(compiler->arena, node->word->arg_names, i), arg_kind_name(arg));
             return false;
         }
-        args[i] = bind_value(compiler, &node->raw[raw]);
-        if (args[i] == NULL)
+        if (!bind_strings(compiler, arg))
             return false;
-        raw++;
+        args[i] = arg;
+        next++;
     }
     return true;
 }
@@ -615,8 +601,7 @@ static bool bind_match(struct sieve_compiler *compiler, struct sieve_node *node,
 static bool check_test_count(struct sieve_compiler *compiler, const struct sieve_node *node)
 {
     const struct sieve_word *word = node->word;
-    bool list = (node->raw_flags & SIEVE_RAW_TEST_LIST) != 0;
-    const struct sieve_extension *owner;
+    bool list = node->has_test_list;
     struct tag_found found;
 
     if (word->flags & SIEVE_WORD_ONE_TEST) {
@@ -637,7 +622,7 @@ static bool check_test_count(struct sieve_compiler *compiler, const struct sieve
     if (node->test_count == 0)
         return true;
     const struct sieve_node *test = node->tests[0];
-    const struct sieve_word *other = find_word(compiler, test->name, true, &owner);
+    const struct sieve_word *other = find_word(compiler, test->name, true);
     if (other != NULL && other->flags & SIEVE_WORD_TEST)
         sieve_error(compiler, node, "the %s %s accepts no sub-tests, but tests are specified",
             word->name, kind_name(word));
@@ -694,7 +679,7 @@ static bool check_node_arguments(struct sieve_compiler *compiler, struct sieve_n
 
 static bool bind_word(struct sieve_compiler *compiler, struct sieve_node *node, bool test)
 {
-    node->word = find_word(compiler, node->name, test, &node->extension);
+    node->word = find_word(compiler, node->name, test);
     if (node->word == NULL) {
         report_unknown_word(compiler, node, test);
         return false;
@@ -715,12 +700,12 @@ static bool check_node(struct sieve_compiler *compiler, struct sieve_node *node)
 static bool check_tests(struct sieve_compiler *compiler, struct sieve_node *node)
 {
     bool fine = true;
-    int decides = sieve_same_name(node->word->name, "allof") ? 0
+    signed char decides = sieve_same_name(node->word->name, "allof") ? 0
         : sieve_same_name(node->word->name, "anyof")         ? 1
                                                                      : -2;
     bool all_known = true;
 
-    for (size_t i = 0; i < node->test_count && !compiler->too_many; i++) {
+    for (unsigned i = 0; i < node->test_count && !compiler->too_many; i++) {
         struct sieve_node *test = node->tests[i];
 
         if (!bind_word(compiler, test, true) || !check_node(compiler, test)) {

@@ -118,18 +118,15 @@ static void scan_script(struct arena *arena, const char *source, size_t length, 
         const struct token *token = &lexer.token;
 
         before = source + lexer_offset(&lexer);
-        if (token->kind == TOKEN_IDENTIFIER &&
-            g_ascii_strcasecmp(token->text.data, "vacation") == 0) {
+        if (token_is(token, TOKEN_IDENTIFIER, "vacation")) {
             in_vacation = true;
             has_addresses = false;
             insert_at = before;
         } else if (token->kind == TOKEN_IDENTIFIER) {
-            scan->keep |= g_ascii_strcasecmp(token->text.data, "keep") == 0;
-        } else if (in_vacation && token->kind == TOKEN_TAG &&
-            g_ascii_strcasecmp(token->text.data, "subject") == 0) {
+            scan->keep |= token_is(token, TOKEN_IDENTIFIER, "keep");
+        } else if (in_vacation && token_is(token, TOKEN_TAG, "subject")) {
             scan->subject = true;
-        } else if (in_vacation && token->kind == TOKEN_TAG &&
-            g_ascii_strcasecmp(token->text.data, "addresses") == 0) {
+        } else if (in_vacation && token_is(token, TOKEN_TAG, "addresses")) {
             has_addresses = true;
             g_string_append_len(scan->text, copied, before - copied);
             copied = before;

@@ -102,15 +102,21 @@ void sieve_trace(struct sieve_run *run, const struct sieve_node *node, const cha
     va_end(args);
 }
 
+/* The clock is a system call, which most runs are too short for: it starts when it is first asked. */
 static bool cpu_is_used_up(struct sieve_run *run)
 {
-    struct timespec now;
+    struct timespec *start = &run->state->cpu_start, now;
 
     if (run->options->limits.max_cpu_ms == 0 ||
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) != 0)
         return false;
-    gint64 ms = (gint64)(now.tv_sec - run->state->cpu_start.tv_sec) * 1000 +
-        (now.tv_nsec - run->state->cpu_start.tv_nsec) / 1000000;
+    if (!run->state->cpu_started) {
+        run->state->cpu_started = true;
+        *start = now;
+        return false;
+    }
+    gint64 ms = (gint64)(now.tv_sec - start->tv_sec) * 1000 +
+        (now.tv_nsec - start->tv_nsec) / 1000000;
     return ms > (gint64)run->options->limits.max_cpu_ms;
 }
 
@@ -155,22 +161,23 @@ static bool count_step(struct sieve_run *run, const struct sieve_node *node)
 
 static struct sieve_string eval_literal(struct sieve_run *run, const struct sieve_literal *literal)
 {
-    if (literal->pieces == NULL)
+    const struct sieve_pieces *pieces = literal->pieces;
+
+    if (pieces == NULL)
         return literal->text;
     size_t length = 0, at = 0;
-    struct sieve_string *parts = ARENA_ARRAY(run->arena, struct sieve_string,
-        literal->piece_count);
-    for (size_t i = 0; i < literal->piece_count; i++) {
-        const struct sieve_piece *piece = &literal->pieces[i];
+    struct sieve_string *parts = ARENA_ARRAY(run->arena, struct sieve_string, pieces->count);
+    for (size_t i = 0; i < pieces->count; i++) {
+        const struct sieve_piece *piece = &pieces->items[i];
 
         parts[i] = piece->variable != NULL ? sieve_variable_get(run, piece->variable)
                                            : piece->text;
         length += parts[i].length;
     }
-    if (literal->piece_count == 1)
+    if (pieces->count == 1)
         return parts[0];
     char *text = arena_alloc(run->arena, length + 1);
-    for (size_t i = 0; i < literal->piece_count; i++) {
+    for (size_t i = 0; i < pieces->count; i++) {
         if (parts[i].length > 0)
             memcpy(text + at, parts[i].data, parts[i].length);
         at += parts[i].length;
@@ -520,7 +527,6 @@ struct sieve_run *sieve_sequence_new(struct message *message,
     arena_own(arena, state->logs, (void (*)(void *))g_array_unref);
     arena_own(arena, state->trace, (void (*)(void *))g_array_unref);
     arena_own(arena, state->marks, (void (*)(void *))g_array_unref);
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &state->cpu_start);
     return run;
 }
 

@@ -55,6 +55,7 @@ struct sieve_engine_state {
     size_t steps, work, memory;
     size_t includes, unit_depth, depth;
     struct timespec cpu_start;
+    bool cpu_started;
     GPtrArray *address_lists;    /* struct sieve_addresses: fields parsed in this run */
     struct sieve_string folded_field, folded; /* the last field and its folded value */
     time_t now;

@@ -2,10 +2,8 @@
 
 #include <string.h>
 
-static struct sieve_string fold_ascii(struct arena *arena, const struct sieve_string *text)
+struct sieve_string sieve_fold_ascii(char *out, const struct sieve_string *text)
 {
-    char *out = arena_take(arena, text->length + 1);
-
     /* in this form a compiler makes vectors of it */
     for (size_t i = 0; i < text->length; i++) {
         unsigned char c = (unsigned char)text->data[i];
@@ -67,7 +65,7 @@ struct sieve_string sieve_fold(struct arena *arena, const struct sieve_string *t
         return *text;
     if (fold == SIEVE_FOLD_UNICODE && !is_ascii(text))
         return fold_unicode(arena, text, ret_map);
-    struct sieve_string folded = fold_ascii(arena, text);
+    struct sieve_string folded = sieve_fold_ascii(arena_take(arena, text->length + 1), text);
     if (fold == SIEVE_FOLD_UNICODE)
         for (size_t i = 0; i < folded.length; i++)
             ((char *)(uintptr_t)folded.data)[i] = g_ascii_toupper(folded.data[i]);

@@ -15,6 +15,9 @@
 struct sieve_string sieve_fold(struct arena *arena, const struct sieve_string *text,
     unsigned char fold, const uint32_t **ret_map);
 
+/* SIEVE_FOLD_ASCII into @out, which has room for one byte more than @text. */
+struct sieve_string sieve_fold_ascii(char *out, const struct sieve_string *text);
+
 /* The match types of the base language, for its table. */
 enum sieve_status sieve_match_is(struct sieve_match *match, const struct sieve_string *value,
     const struct sieve_string *key);

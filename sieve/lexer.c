@@ -314,11 +314,12 @@ static void scan_identifier(struct lexer *lexer)
         fail(lexer, "name '%.*s…' is too long", IDENTIFIER_MAX, start);
         return;
     }
-    token->text.data = arena_memdup(lexer->compiler->arena, start, length);
+    token->text.data = start;
     token->text.length = length;
+    lexer->name_end = at;
 }
 
-void lexer_next(struct lexer *lexer)
+static void scan_token(struct lexer *lexer)
 {
     struct token *token = &lexer->token;
     bool garbage = lexer->garbage;
@@ -355,6 +356,18 @@ void lexer_next(struct lexer *lexer)
     }
 }
 
+/* A name stays where it is, in our copy of the script. Its NUL takes the place of the byte behind it,
+ * which may begin the next token: so that one is read first. */
+void lexer_next(struct lexer *lexer)
+{
+    char *name_end = lexer->name_end;
+
+    lexer->name_end = NULL;
+    scan_token(lexer);
+    if (name_end != NULL)
+        *name_end = '\0';
+}
+
 void lexer_init(struct lexer *lexer, struct sieve_compiler *compiler, const char *text,
     size_t length)
 {
@@ -374,6 +387,12 @@ size_t lexer_offset(const struct lexer *lexer)
     return (size_t)(lexer->at - lexer->begin);
 }
 
+bool token_is(const struct token *token, enum token_kind kind, const char *word)
+{
+    return token->kind == kind && strlen(word) == token->text.length &&
+        g_ascii_strncasecmp(token->text.data, word, token->text.length) == 0;
+}
+
 const char *lexer_describe(const struct lexer *lexer)
 {
     const struct token *token = &lexer->token;
@@ -381,8 +400,10 @@ const char *lexer_describe(const struct lexer *lexer)
 
     switch (token->kind) {
     case TOKEN_END: return "the end of the script";
-    case TOKEN_IDENTIFIER: return arena_printf(arena, "'%s'", token->text.data);
-    case TOKEN_TAG: return arena_printf(arena, "tag ':%s'", token->text.data);
+    case TOKEN_IDENTIFIER:
+        return arena_printf(arena, "'%.*s'", (int)token->text.length, token->text.data);
+    case TOKEN_TAG:
+        return arena_printf(arena, "tag ':%.*s'", (int)token->text.length, token->text.data);
     case TOKEN_NUMBER: return arena_printf(arena, "number %" G_GUINT64_FORMAT, token->number);
     case TOKEN_STRING: return "a string";
     case TOKEN_PUNCTUATION: return arena_printf(arena, "'%c'", token->punctuation);

@@ -21,7 +21,8 @@ struct token {
     unsigned line, column; /* column in bytes */
     char punctuation;
     uint64_t number;
-    struct sieve_string text; /* in the compile's arena */
+    struct sieve_string text; /* lives as long as the compile's arena. A name ends with its length;
+                               * with a NUL only when the next token has been read */
 };
 
 struct lexer {
@@ -30,6 +31,7 @@ struct lexer {
     const char *line_start;
     unsigned line;
     bool garbage;        /* the last token was garbage: report a run of it once */
+    char *name_end;      /* behind the name that was read last; or NULL */
     struct token token;  /* the present one */
 };
 
@@ -39,6 +41,9 @@ void lexer_init(struct lexer *lexer, struct sieve_compiler *compiler, const char
 void lexer_next(struct lexer *lexer);
 /* How many bytes of the script are behind us, the present token among them. */
 size_t lexer_offset(const struct lexer *lexer);
+
+/* The identifier or tag @word? Without case. */
+bool token_is(const struct token *token, enum token_kind kind, const char *word);
 
 /* "string \"x\"" and so on, for messages; in the arena. */
 const char *lexer_describe(const struct lexer *lexer);

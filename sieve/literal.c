@@ -152,7 +152,7 @@ static void add_text(struct sieve_compiler *compiler, GArray *pieces, const char
 static bool split_variables(struct sieve_compiler *compiler, struct sieve_literal *literal)
 {
     const char *at = literal->text.data, *end = at + literal->text.length, *text = at;
-    g_autoptr(GArray) pieces = NULL;
+    g_autoptr(GArray) items = NULL;
 
     while (at < end && (at = memchr(at, '$', (size_t)(end - at))) != NULL) {
         size_t length = reference_length(at, end);
@@ -161,24 +161,26 @@ static bool split_variables(struct sieve_compiler *compiler, struct sieve_litera
             at++;
             continue;
         }
-        if (pieces == NULL)
-            pieces = g_array_new(FALSE, TRUE, sizeof(struct sieve_piece));
-        add_text(compiler, pieces, text, (size_t)(at - text));
+        if (items == NULL)
+            items = g_array_new(FALSE, TRUE, sizeof(struct sieve_piece));
+        add_text(compiler, items, text, (size_t)(at - text));
         g_autofree char *name = g_ascii_strdown(at + 2, (gssize)length - 3);
         struct sieve_piece piece = {.variable = sieve_variable_lookup(compiler, name, false,
             literal->line, literal->column)};
         if (piece.variable == NULL)
             return false;
-        g_array_append_val(pieces, piece);
+        g_array_append_val(items, piece);
         at += length;
         text = at;
     }
-    if (pieces == NULL)
+    if (items == NULL)
         return true;
-    add_text(compiler, pieces, text, (size_t)(end - text));
-    literal->piece_count = pieces->len;
-    literal->pieces = arena_memdup(compiler->arena, pieces->data,
-        pieces->len * sizeof(struct sieve_piece));
+    add_text(compiler, items, text, (size_t)(end - text));
+    size_t size = items->len * sizeof(struct sieve_piece);
+    struct sieve_pieces *pieces = arena_take(compiler->arena, sizeof(*pieces) + size);
+    pieces->count = items->len;
+    memcpy(pieces->items, items->data, size);
+    literal->pieces = pieces;
     return true;
 }
 

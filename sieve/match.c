@@ -173,12 +173,14 @@ enum sieve_status sieve_match_addresses(struct sieve_match *match, const char *r
 void sieve_values_add(struct sieve_values *values, struct sieve_string text, const char *raw,
     const char *name)
 {
-    if (values->count == values->room) {
-        size_t room = values->room == 0 ? 8 : values->room * 2;
+    if (values->room == 0) {
+        values->items = &values->first;
+        values->room = 1;
+    } else if (values->count == values->room) {
+        size_t room = values->room * 8;
         struct sieve_value *items = ARENA_ARRAY(values->arena, struct sieve_value, room);
 
-        if (values->count > 0)
-            memcpy(items, values->items, values->count * sizeof(*items));
+        memcpy(items, values->items, values->count * sizeof(*items));
         values->items = items;
         values->room = room;
     }
@@ -254,8 +256,11 @@ enum sieve_status sieve_match_contains(struct sieve_match *match,
     unsigned char fold = match->spec->comparator->fold;
     const struct sieve_string *haystack = folded_value(match, value);
     struct sieve_string needle = *key;
+    char room[128];
 
-    if (fold != SIEVE_FOLD_NONE)
+    if (fold == SIEVE_FOLD_ASCII && key->length < sizeof(room))
+        needle = sieve_fold_ascii(room, key);
+    else if (fold != SIEVE_FOLD_NONE)
         needle = sieve_fold(match->run->arena, key, fold, NULL);
     return needle.length == 0 ||
             memmem(haystack->data, haystack->length, needle.data, needle.length) != NULL

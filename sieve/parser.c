@@ -14,14 +14,14 @@ struct parser {
 };
 
 /* The nodes above @mark, moved into the arena. */
-static struct sieve_node **take_nodes(struct parser *parser, guint mark, size_t *ret_count)
+static struct sieve_node **take_nodes(struct parser *parser, guint mark, unsigned *ret_count)
 {
     GPtrArray *stack = parser->nodes;
     struct sieve_node **nodes = NULL;
 
     *ret_count = stack->len - mark;
     if (*ret_count > 0)
-        nodes = arena_memdup(parser->compiler->arena, stack->pdata + mark,
+        nodes = arena_copy(parser->compiler->arena, stack->pdata + mark,
             *ret_count * sizeof(*nodes));
     g_ptr_array_set_size(stack, (int)mark);
     return nodes;
@@ -149,58 +149,71 @@ static enum outcome parse_list(struct parser *parser, GArray *strings, guint mar
     return PLACED;
 }
 
-static enum outcome parse_raw_args(struct parser *parser, struct sieve_node *node)
+/* A string list, from its bracket to behind the closing one. */
+static enum outcome take_list(struct parser *parser, struct sieve_arg *arg)
 {
-    struct arena *arena = parser->compiler->arena;
-    struct sieve_raw_arg args[SIEVE_ARGUMENTS_MAX];
-    size_t count = 0;
+    GArray *strings = parser->strings;
+    guint mark = strings->len;
+    enum outcome outcome = parse_list(parser, strings, mark);
+
+    arg->kind = SIEVE_ARG_LIST;
+    arg->count = strings->len - mark;
+    if (arg->count > 0)
+        arg->strings = arena_copy(parser->compiler->arena,
+            &g_array_index(strings, struct sieve_literal, mark),
+            arg->count * sizeof(*arg->strings));
+    g_array_set_size(strings, mark);
+    return outcome;
+}
+
+static void take_string(struct parser *parser, struct sieve_arg *arg)
+{
+    const struct token *token = &parser->lexer.token;
+
+    arg->kind = SIEVE_ARG_STRING;
+    arg->count = 1;
+    arg->strings = arena_take(parser->compiler->arena, sizeof(*arg->strings));
+    *arg->strings = (struct sieve_literal){.line = token->line, .column = token->column,
+        .text = token->text};
+    lexer_next(&parser->lexer);
+}
+
+static enum outcome parse_written(struct parser *parser, struct sieve_node *node)
+{
+    struct sieve_arg args[SIEVE_ARGUMENTS_MAX];
+    unsigned char count = 0;
     enum outcome outcome = PLACED;
 
     while (outcome == PLACED) {
         const struct token *token = &parser->lexer.token;
-        struct sieve_raw_arg arg = {.line = token->line, .column = token->column};
+        bool is_list = at(parser, '[');
 
-        if (token->kind == TOKEN_TAG) {
-            arg.kind = SIEVE_RAW_TAG;
-            arg.tag = token->text.data;
-        } else if (token->kind == TOKEN_NUMBER) {
-            arg.kind = SIEVE_RAW_NUMBER;
-            arg.number = token->number;
-        } else if (token->kind == TOKEN_STRING || at(parser, '[')) {
-            bool list = token->kind != TOKEN_STRING;
-
-            arg.kind = list ? SIEVE_RAW_LIST : SIEVE_RAW_STRING;
-            if (!list) {
-                arg.strings = ARENA_NEW(arena, struct sieve_literal);
-                *arg.strings = (struct sieve_literal){.line = token->line,
-                    .column = token->column, .text = token->text};
-                arg.count = 1;
-            } else {
-                GArray *strings = parser->strings;
-                guint mark = strings->len;
-
-                outcome = parse_list(parser, strings, mark);
-                arg.count = strings->len - mark;
-                arg.strings = ARENA_ARRAY(arena, struct sieve_literal, arg.count);
-                if (arg.count > 0)
-                    memcpy(arg.strings, &g_array_index(strings, struct sieve_literal, mark),
-                        arg.count * sizeof(*arg.strings));
-                g_array_set_size(strings, mark);
-            }
-        } else {
+        if (token->kind != TOKEN_TAG && token->kind != TOKEN_NUMBER &&
+            token->kind != TOKEN_STRING && !is_list)
             break;
-        }
         if (count == SIEVE_ARGUMENTS_MAX) {
             fail(parser, "too many arguments for '%s'", node->name);
             return LOST;
         }
-        args[count++] = arg;
-        if (arg.kind != SIEVE_RAW_LIST)
+        struct sieve_arg *arg = &args[count++];
+        *arg = (struct sieve_arg){.line = token->line, .column = token->column};
+        if (token->kind == TOKEN_TAG) {
+            arg->kind = SIEVE_ARG_TAG;
+            arg->tag = token->text.data;
             lexer_next(&parser->lexer);
+        } else if (token->kind == TOKEN_NUMBER) {
+            arg->kind = SIEVE_ARG_NUMBER;
+            arg->number = token->number;
+            lexer_next(&parser->lexer);
+        } else if (is_list) {
+            outcome = take_list(parser, arg);
+        } else {
+            take_string(parser, arg);
+        }
     }
-    node->raw_count = count;
+    node->written_count = count;
     if (count > 0)
-        node->raw = arena_memdup(arena, args, count * sizeof(*args));
+        node->written = arena_copy(parser->compiler->arena, args, count * sizeof(*args));
     return outcome;
 }
 
@@ -245,7 +258,7 @@ static enum outcome parse_arguments(struct parser *parser, struct sieve_node *no
 {
     size_t bound = parser->compiler->options->limits.max_nesting;
 
-    if (parse_raw_args(parser, node) == LOST)
+    if (parse_written(parser, node) == LOST)
         return LOST;
     bool list = at(parser, '(');
     if (!list && parser->lexer.token.kind != TOKEN_IDENTIFIER)
@@ -263,7 +276,7 @@ static enum outcome parse_arguments(struct parser *parser, struct sieve_node *no
     guint mark = parser->nodes->len;
     enum outcome outcome;
     if (list) {
-        node->raw_flags |= SIEVE_RAW_TEST_LIST;
+        node->has_test_list = true;
         lexer_next(&parser->lexer);
         outcome = parse_test_list(parser, depth);
     } else {

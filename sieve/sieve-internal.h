@@ -56,7 +56,7 @@ static inline bool sieve_same_name(const char *a, const char *b)
 /* A string from a C string literal or variable. */
 struct sieve_string sieve_str(const char *text);
 
-enum sieve_arg_kind { SIEVE_ARG_NUMBER, SIEVE_ARG_STRING, SIEVE_ARG_LIST };
+enum sieve_arg_kind { SIEVE_ARG_NUMBER, SIEVE_ARG_STRING, SIEVE_ARG_LIST, SIEVE_ARG_TAG };
 
 /* One piece of a string that has variables in it: literal text, or a variable. */
 struct sieve_piece {
@@ -64,21 +64,29 @@ struct sieve_piece {
     struct sieve_variable *variable;
 };
 
+struct sieve_pieces {
+    size_t count;
+    struct sieve_piece items[];
+};
+
 /* A string as written: with encoded-character undone; with variables it is in pieces. */
 struct sieve_literal {
     unsigned line, column;
     struct sieve_string text;           /* the source text (pieces NULL: the value) */
-    const struct sieve_piece *pieces;   /* NULL: constant */
-    size_t piece_count;
+    const struct sieve_pieces *pieces;  /* NULL: constant */
 };
 
-/* A positional argument or the argument of a tag. */
+/* An argument as it stands behind its word: a tag, the argument of a tag, a positional one. A script
+ * of a thousand rules has seven thousand of these: a program's memory is what compiling it costs. */
 struct sieve_arg {
     enum sieve_arg_kind kind;
     unsigned line, column;
-    uint64_t number;
-    const struct sieve_literal *strings; /* STRING: one; LIST: count of them */
-    size_t count;
+    unsigned count;                      /* of strings; 0: it is a number or a tag */
+    union {
+        uint64_t number;
+        const char *tag;                 /* without the colon */
+        struct sieve_literal *strings;   /* STRING: one; LIST: count of them */
+    };
     const struct sieve_string *values;   /* the strings when all are constant, else NULL */
 };
 
@@ -87,7 +95,6 @@ struct sieve_arg {
 /* A tag as it stands at a node, bound to its row. */
 struct sieve_bound_tag {
     const struct sieve_tag *tag;
-    const struct sieve_extension *extension; /* whose row it is; NULL: the word's own */
     unsigned line, column;
     const struct sieve_arg *arg;        /* NULL: the tag takes none */
     void *data;                         /* the check hook's, for the run */
@@ -95,7 +102,7 @@ struct sieve_bound_tag {
 
 struct sieve_block {
     struct sieve_node **nodes;
-    size_t count;
+    unsigned count;
 };
 
 struct sieve_node {
@@ -103,22 +110,19 @@ struct sieve_node {
     unsigned line, column;
     const struct sieve_unit *unit;      /* the script it stands in */
     const struct sieve_word *word;
-    const struct sieve_extension *extension; /* that the word belongs to */
     const struct sieve_arg *const *args; /* positional, as word->args says; optional ones that are
                                           * missing are NULL. Always strlen of the spec many */
-    size_t arg_count;
     struct sieve_bound_tag *tags;
-    size_t tag_count;
     struct sieve_node **tests;
-    size_t test_count;
     struct sieve_block *block;          /* NULL: none */
-    int constant;                       /* tests, at compile time: 0 or 1 known, else -1 */
     void *data;                         /* word->check's, for word->run */
     const struct sieve_match_spec *match; /* when the word takes a match type, filled by check.c */
-    /* the parser's raw argument list, before binding */
-    struct sieve_raw_arg *raw;
-    size_t raw_count;
-    unsigned raw_flags;
+    struct sieve_arg *written;          /* the parser's list of arguments: what args and tags are
+                                         * bound to */
+    unsigned test_count;
+    unsigned char written_count, arg_count, tag_count;
+    bool has_test_list;                 /* the tests stood in parentheses */
+    signed char constant;               /* tests, at compile time: 0 or 1 known, else -1 */
 };
 
 /* What a step says. Tests answer FALSE, TRUE or ERROR; commands NEXT, STOP, RETURN, BREAK or
@@ -204,7 +208,6 @@ struct sieve_comparator {
 /* What a test says about matching, bound at compile time. */
 struct sieve_match_spec {
     const struct sieve_match_type *type;
-    const struct sieve_extension *extension;
     const struct sieve_bound_tag *bound;   /* NULL: the default :is */
     const struct sieve_comparator *comparator;
     void *data;                     /* type->check's */
@@ -514,6 +517,7 @@ struct sieve_value {
 struct sieve_values {
     struct sieve_value *items;
     size_t count, room;
+    struct sieve_value first;   /* room for one: most fields stand once */
     struct arena *arena;
     const struct sieve_list *names; /* the header names asked for, for :mime */
     bool fields_only;           /* exists: only whether there is one */
