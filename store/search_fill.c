@@ -58,9 +58,12 @@ static bool take_waiting(void *ctx, const struct db_row *row, struct error *err)
 }
 
 /* Tokens separated as the index wants them. */
-static char *tokens_text(enum db_kind kind, int64_t user_id, const char *document)
+static char *tokens_text(enum db_kind kind, const struct waiting_row *row)
 {
-    g_autoptr(GPtrArray) tokens = search_tokens_new(user_id, document);
+    g_autofree char *prefix = kind == DB_PGSQL ? search_period_prefix_new(row->user_id,
+                                                                          search_period(row->date))
+                                               : search_prefix_new(row->user_id);
+    g_autoptr(GPtrArray) tokens = search_tokens_new(prefix, row->document);
     GString *out = g_string_new(kind == DB_PGSQL ? "{" : NULL);
 
     for (guint i = 0; i < tokens->len; i++) {
@@ -106,7 +109,7 @@ static bool queue_sqlite_row(struct db *db, const struct waiting_row *waiting, s
         return false;
     if (!waiting->exists)
         return true;
-    tokens = tokens_text(DB_SQLITE, waiting->user_id, waiting->document);
+    tokens = tokens_text(DB_SQLITE, waiting);
     values[1] = db_text(tokens);
     return db_queue(db, "INSERT INTO email_search (rowid, tokens) VALUES ($1, $2)", values, 2, NULL,
                     NULL, err);
@@ -123,7 +126,7 @@ static bool queue_pgsql_rows(struct db *db, const GPtrArray *rows, struct error 
     for (guint i = 0; i < rows->len; i++) {
         const struct waiting_row *waiting = rows->pdata[i];
         const char *separator = i ? "," : "";
-        g_autofree char *tokens = tokens_text(DB_PGSQL, waiting->user_id, waiting->document);
+        g_autofree char *tokens = tokens_text(DB_PGSQL, waiting);
 
         g_string_append_printf(users, "%s%" G_GINT64_FORMAT, separator, waiting->user_id);
         g_string_append_printf(ids, "%s%" G_GINT64_FORMAT, separator, waiting->id);
@@ -180,7 +183,7 @@ static bool remove_gone(struct db *db, struct error *err)
         return false;
     for (guint i = 0; i < gone->len; i++) {
         const struct waiting_row *row = gone->pdata[i];
-        g_autofree char *tokens = tokens_text(DB_SQLITE, row->user_id, row->document);
+        g_autofree char *tokens = tokens_text(DB_SQLITE, row);
         struct db_value values[2] = {db_int(row->id), db_text(tokens)};
 
         if (!db_queue(db,

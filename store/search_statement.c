@@ -222,13 +222,13 @@ struct tokens {
     bool any;
 };
 
-static struct tokens tokens_of(const struct query *query, int64_t user_id)
+static struct tokens tokens_of(const struct query *query, const char *prefix)
 {
-    struct tokens tokens = {search_query_tokens_new(user_id, query->text, TOKENS_PER_TEXT), false};
+    struct tokens tokens = {search_query_tokens_new(prefix, query->text, TOKENS_PER_TEXT), false};
 
     if (tokens.list->len == 0) {
         g_ptr_array_unref(tokens.list);
-        tokens = (struct tokens){search_query_choices_new(user_id, query->text), true};
+        tokens = (struct tokens){search_query_choices_new(prefix, query->text), true};
     }
     return tokens;
 }
@@ -249,10 +249,10 @@ static char *tokens_literal(enum db_kind kind, const struct tokens *tokens)
 }
 
 /* Can the index narrow @query? */
-bool search_is_indexed(const struct query *query, int64_t user_id)
+bool search_is_indexed(const struct query *query)
 {
     if (search_is_text(query->type)) {
-        struct tokens tokens = tokens_of(query, user_id);
+        struct tokens tokens = tokens_of(query, "");
         bool any = tokens.list->len > 0;
 
         g_ptr_array_unref(tokens.list);
@@ -261,18 +261,18 @@ bool search_is_indexed(const struct query *query, int64_t user_id)
     if (query->type != QUERY_AND && query->type != QUERY_OR)
         return false;
     for (size_t i = 0; i < query->n_children; i++)
-        if (search_is_indexed(query->children[i], user_id) != (query->type == QUERY_OR))
+        if (search_is_indexed(query->children[i]) != (query->type == QUERY_OR))
             return query->type == QUERY_AND;
     return query->type == QUERY_OR && query->n_children > 0;
 }
 
 /* FTS5: the expression of what is indexed in @query. */
-static void append_match(GString *match, const struct query *query, int64_t user_id)
+static void append_match(GString *match, const struct query *query, const char *prefix)
 {
     bool first = true;
 
     if (search_is_text(query->type)) {
-        struct tokens tokens = tokens_of(query, user_id);
+        struct tokens tokens = tokens_of(query, prefix);
         g_autofree char *literal = tokens_literal(DB_SQLITE, &tokens);
 
         g_string_append_printf(match, "(%s)", literal);
@@ -281,38 +281,41 @@ static void append_match(GString *match, const struct query *query, int64_t user
     }
     g_string_append_c(match, '(');
     for (size_t i = 0; i < query->n_children; i++) {
-        if (!search_is_indexed(query->children[i], user_id))
+        if (!search_is_indexed(query->children[i]))
             continue;
         if (!first)
             g_string_append(match, query->type == QUERY_AND ? " AND " : " OR ");
         first = false;
-        append_match(match, query->children[i], user_id);
+        append_match(match, query->children[i], prefix);
     }
     g_string_append_c(match, ')');
 }
 
-/* PostgreSQL: the same as a condition on email_search s. */
-void statement_add_tokens(struct statement *statement, const struct query *query)
+/* PostgreSQL: the same as a condition on email_search s. In the parameter '#', which is in no token, stands
+ * for the quarter. */
+void statement_add_tokens(struct statement *statement, const struct query *query,
+                          const char *period)
 {
     bool first = true;
 
     if (search_is_text(query->type)) {
-        struct tokens tokens = tokens_of(query, statement->user_id);
+        g_autofree char *prefix = g_strdup_printf("%" G_GINT64_FORMAT "_#_", statement->user_id);
+        struct tokens tokens = tokens_of(query, prefix);
 
-        statement_add(statement, tokens.any ? "s.tokens && " : "s.tokens @> ");
+        statement_add(statement, tokens.any ? "s.tokens && replace(" : "s.tokens @> replace(");
         statement_add_text(statement, tokens_literal(DB_PGSQL, &tokens));
-        statement_add(statement, "::text[]");
+        g_string_append_printf(statement->sql, ", '#', %s::text)::text[]", period);
         g_ptr_array_unref(tokens.list);
         return;
     }
     statement_add(statement, "(");
     for (size_t i = 0; i < query->n_children; i++) {
-        if (!search_is_indexed(query->children[i], statement->user_id))
+        if (!search_is_indexed(query->children[i]))
             continue;
         if (!first)
             statement_add(statement, query->type == QUERY_AND ? " AND " : " OR ");
         first = false;
-        statement_add_tokens(statement, query->children[i]);
+        statement_add_tokens(statement, query->children[i], period);
     }
     statement_add(statement, ")");
 }
@@ -320,9 +323,10 @@ void statement_add_tokens(struct statement *statement, const struct query *query
 /* SQLite: "h.id IN (what the index offers, and what it does not know yet)". */
 void statement_add_candidates(struct statement *statement, const struct query *query)
 {
+    g_autofree char *prefix = search_prefix_new(statement->user_id);
     GString *match = g_string_new(NULL);
 
-    append_match(match, query, statement->user_id);
+    append_match(match, query, prefix);
     statement_add(statement,
                   "h.id IN (SELECT rowid FROM email_search WHERE email_search MATCH ");
     statement_add_text(statement, g_string_free(match, FALSE));

@@ -129,12 +129,11 @@ struct token_set {
     size_t limit;
 };
 
-static void token_set_init(struct token_set *set, int64_t user_id, size_t limit)
+static void token_set_init(struct token_set *set, const char *prefix, size_t limit)
 {
     set->seen = g_hash_table_new(g_str_hash, g_str_equal);
     set->tokens = g_ptr_array_new_with_free_func(g_free);
-    set->prefix = g_string_new(NULL);
-    g_string_printf(set->prefix, "%" G_GINT64_FORMAT "_", user_id);
+    set->prefix = g_string_new(prefix);
     set->prefix_length = set->prefix->len;
     set->limit = limit;
 }
@@ -194,12 +193,12 @@ static void add_tokens_at(struct token_set *set, const char *p, bool whole, bool
         token_set_add(set, p, third);
 }
 
-static GPtrArray *tokens_new(int64_t user_id, const char *folded, bool whole, size_t limit)
+static GPtrArray *tokens_new(const char *prefix, const char *folded, bool whole, size_t limit)
 {
     struct token_set set;
     bool alone = true; /* what stands before is no letter */
 
-    token_set_init(&set, user_id, limit);
+    token_set_init(&set, prefix, limit);
     for (const char *p = folded, *next; *p; p = next) {
         gunichar c = letter_at(p, &next);
 
@@ -209,22 +208,44 @@ static GPtrArray *tokens_new(int64_t user_id, const char *folded, bool whole, si
     return token_set_finish(&set);
 }
 
-GPtrArray *search_tokens_new(int64_t user_id, const char *folded)
+char *search_prefix_new(int64_t user_id)
 {
-    return tokens_new(user_id, folded, true, G_MAXSIZE);
+    return g_strdup_printf("%" G_GINT64_FORMAT "_", user_id);
 }
 
-GPtrArray *search_query_tokens_new(int64_t user_id, const char *folded, size_t limit)
+char *search_period_prefix_new(int64_t user_id, int period)
 {
-    return tokens_new(user_id, folded, false, limit);
+    return g_strdup_printf("%" G_GINT64_FORMAT "_%d_", user_id, period);
 }
 
-GPtrArray *search_query_choices_new(int64_t user_id, const char *folded)
+int search_period(const char *date)
+{
+    const char *month = date ? strchr(date, '-') : NULL;
+    gint64 year, period;
+
+    if (!month || !g_ascii_isdigit(*date) || strstr(date, "BC"))
+        return 0;
+    year = g_ascii_strtoll(date, NULL, 10);
+    period = (year - 1990) * 4 + (g_ascii_strtoll(month + 1, NULL, 10) + 2) / 3;
+    return (int)CLAMP(period, 0, SEARCH_PERIOD_LAST);
+}
+
+GPtrArray *search_tokens_new(const char *prefix, const char *folded)
+{
+    return tokens_new(prefix, folded, true, G_MAXSIZE);
+}
+
+GPtrArray *search_query_tokens_new(const char *prefix, const char *folded, size_t limit)
+{
+    return tokens_new(prefix, folded, false, limit);
+}
+
+GPtrArray *search_query_choices_new(const char *prefix, const char *folded)
 {
     static const char followers[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     struct token_set set;
 
-    token_set_init(&set, user_id, G_MAXSIZE);
+    token_set_init(&set, prefix, G_MAXSIZE);
     for (const char *p = folded; *p; p++) {
         char token[3];
 

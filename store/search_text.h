@@ -57,18 +57,30 @@ const char *search_document_field(const char *document, enum search_field field,
  *   each single letter of Han, Hangul, Kana   "보" "고" "서": a word may be one letter there
  *
  * Two letters of ASCII alone are in too many rows to narrow a search (measured: docs/search.md). A
- * token is "<user_id>_<letters>" in UTF-8: only digits, '_' and letters, so it needs no quoting in
- * FTS5. Distinct, sorted by bytes; an array of strings (g_free). */
-GPtrArray *search_tokens_new(int64_t user_id, const char *folded);
+ * token is @prefix and the letters, in UTF-8; the prefix says whose they are (search_prefix_new): only
+ * digits, '_' and letters, so it needs no quoting in FTS5. Distinct, sorted by bytes; an array of
+ * strings (g_free). */
+GPtrArray *search_tokens_new(const char *prefix, const char *folded);
+
+/* "<user_id>_" for SQLite; PostgreSQL's entries are those of one quarter of a year too:
+ * "<user_id>_<period>_". The caller frees. */
+char *search_prefix_new(int64_t user_id);
+char *search_period_prefix_new(int64_t user_id, int period);
+
+/* The quarter that a date of the database ("2024-01-31 12:00:00…") is in, counted from 1990: 1 is its first,
+ * SEARCH_PERIOD_LAST all that is beyond; 0 what is before, and what is no date (NULL, "infinity"). As
+ * vmail_search_period() of the schema says. */
+#define SEARCH_PERIOD_LAST 999
+int search_period(const char *date);
 
 /* The tokens that a document must all have to contain @folded as a substring. Empty when the index
  * cannot help so. At most @limit, the first ones. */
-GPtrArray *search_query_tokens_new(int64_t user_id, const char *folded, size_t limit);
+GPtrArray *search_query_tokens_new(const char *prefix, const char *folded, size_t limit);
 
 /* For two ASCII letters, where search_query_tokens_new is empty: the tokens of which a document must
  * have at least one ("in": "in", "in0" … "inz"). Empty when there are no two such letters: then the
  * index cannot help at all. */
-GPtrArray *search_query_choices_new(int64_t user_id, const char *folded);
+GPtrArray *search_query_choices_new(const char *prefix, const char *folded);
 
 /* Initial consonants: a Hangul syllable becomes its 초성 (compatibility jamo: 김철수 → ㄱㅊㅅ),
  * everything else stays. @folded as from search_fold. The caller frees. */

@@ -1,8 +1,9 @@
 /*
  * Numbers for docs/search.md: makes a mailbox of mixed languages, seeded, and times searches in it.
  *
- *   bench_search URI generate USER_ID ROWS   rows for one user (numbers and words by its id)
- *   bench_search URI fill                    moves them into the index, tells rows per second
+ *   bench_search URI generate ROWS           a site's rows
+ *   bench_search URI rows ROWS               the same rows on standard output, for COPY
+ *   bench_search URI fill                    moves what waits into the index, tells rows per second
  *   bench_search URI query USER_ID [ROUNDS]  p50, p99 and the worst of each kind of query
  *   bench_search URI insert USER_ID ROWS     one delivery's INSERT after the other, µs each
  *
@@ -23,14 +24,29 @@
 #include "store/search_text.h"
 #include "store/store.h"
 
+#include "words.h"
+
 #define WORDS 4000           /* of each language */
+#define PEOPLE 200
 #define EPOCH 1700000000
+#define TWO_YEARS 63072000.0 /* seconds */
+#define OTHER_USERS_MAX 200
 #define BATCH 500
 
 enum language { KOREAN, ENGLISH, JAPANESE, CHINESE, GERMAN, LANGUAGES };
 
+static const struct {
+    const char *words, *surnames, *given;
+} sources[LANGUAGES] = {
+    [KOREAN] = { korean_words, korean_surnames, korean_given },
+    [ENGLISH] = { english_words, english_surnames, english_given },
+    [JAPANESE] = { japanese_words, japanese_surnames, japanese_given },
+    [CHINESE] = { chinese_words, chinese_surnames, chinese_given },
+    [GERMAN] = { german_words, german_surnames, german_given },
+};
+
 static char *words[LANGUAGES][WORDS];
-static char *names[LANGUAGES][200];
+static char *names[LANGUAGES][PEOPLE];
 
 static void die(const char *what, const char *why)
 {
@@ -40,39 +56,41 @@ static void die(const char *what, const char *why)
 
 /* ------------------------------------------------------------------ words */
 
-static void append_random(GString *word, GRand *rand, const char *const *parts, int n_parts)
+static const char *any(char *const *parts, GRand *rand)
 {
-    g_string_append(word, parts[g_rand_int_range(rand, 0, n_parts)]);
+    return parts[g_rand_int_range(rand, 0, (gint32)g_strv_length((char **)parts))];
 }
 
-static char *make_word(enum language language, GRand *rand)
+/* What is rarer than the words of the list, as a language makes it: a compound, a word with a particle,
+ * an ending, a number of an order. */
+static char *make_rare_word(enum language language, char *const *list, GRand *rand)
 {
-    static const char *const latin[] = { "re", "con", "ta", "ment", "in", "vo", "ice", "pro", "ject",
-                                         "mee", "ting", "or", "der", "sta", "tus", "up", "date",
-                                         "ship", "pay", "ing", "team", "plan", "ver", "sion" };
-    static const char *const german[] = { "rech", "nung", "be", "stel", "lung", "ver", "trag", "ge",
-                                          "büh", "ren", "straße", "ter", "min", "über", "sicht",
-                                          "mit", "tei", "lung", "grö", "ße", "ab", "schluss" };
-    GString *word = g_string_new(NULL);
-    int length = g_rand_int_range(rand, 2, 5);
+    static const char *const particles[] = { "은", "는", "이", "가", "을", "를", "에", "의", "로",
+                                             "에서", "부터", "까지", "입니다", "드립니다", "하기", NULL };
+    static const char *const kana[] = { "の", "を", "に", "が", "は", "する", "について", NULL };
+    static const char *const endings[] = { "s", "ed", "ing", "er", "ly", "ment", NULL };
+    const char *first = any(list, rand);
 
-    for (int i = 0; i < length; i++)
-        switch (language) {
-        case KOREAN: /* among the 2,350 most used places of the block */
-            g_string_append_unichar(word, (gunichar)(0xac00 + g_rand_int_range(rand, 0, 399) * 28));
-            break;
-        case ENGLISH: append_random(word, rand, latin, G_N_ELEMENTS(latin)); break;
-        case JAPANESE:
-            g_string_append_unichar(word, (gunichar)(g_rand_boolean(rand)
-                                                         ? 0x30a2 + g_rand_int_range(rand, 0, 80)
-                                                         : 0x4e00 + g_rand_int_range(rand, 0, 1500)));
-            break;
-        case CHINESE:
-            g_string_append_unichar(word, (gunichar)(0x5000 + g_rand_int_range(rand, 0, 2500)));
-            break;
-        default: append_random(word, rand, german, G_N_ELEMENTS(german)); break;
-        }
-    return g_string_free(word, FALSE);
+    if (g_rand_int_range(rand, 0, 6) == 0)
+        return g_strdup_printf("%s%d", language == ENGLISH ? "#" : first,
+                               g_rand_int_range(rand, 100, 999999));
+    switch (language) {
+    case KOREAN:
+        return g_strconcat(first, g_rand_boolean(rand) ? any(list, rand) : "",
+                           any((char *const *)particles, rand), NULL);
+    case JAPANESE:
+        return g_strconcat(first, any((char *const *)kana, rand),
+                           g_rand_boolean(rand) ? any(list, rand) : "", NULL);
+    case ENGLISH:
+        return g_rand_boolean(rand) ? g_strconcat(first, "-", any(list, rand), NULL)
+                                    : g_strconcat(first, any((char *const *)endings, rand), NULL);
+    case GERMAN: {
+        g_autofree char *second = g_utf8_strdown(any(list, rand), -1);
+
+        return g_strconcat(first, g_rand_boolean(rand) ? "s" : "", second, NULL);
+    }
+    default: return g_strconcat(first, any(list, rand), NULL);
+    }
 }
 
 static void make_words(void)
@@ -80,15 +98,26 @@ static void make_words(void)
     GRand *rand = g_rand_new_with_seed(20240315);
 
     for (int language = 0; language < LANGUAGES; language++) {
+        g_auto(GStrv) list = g_strsplit(sources[language].words, " ", -1);
+        g_auto(GStrv) surnames = g_strsplit(sources[language].surnames, " ", -1);
+        g_auto(GStrv) given = g_strsplit(sources[language].given, " ", -1);
+        int listed = (int)g_strv_length(list);
+        bool western = language == ENGLISH || language == GERMAN;
+
         for (int i = 0; i < WORDS; i++)
-            words[language][i] = make_word((enum language)language, rand);
-        for (int i = 0; i < 200; i++)
-            names[language][i] = make_word((enum language)language, rand);
+            words[language][i] = i < listed ? g_strdup(list[i])
+                                            : make_rare_word((enum language)language, list, rand);
+        for (int i = 0; i < PEOPLE; i++) {
+            const char *surname = any(surnames, rand), *first = any(given, rand);
+
+            names[language][i] = western ? g_strdup_printf("%s %s", first, surname)
+                                         : g_strconcat(surname, first, NULL);
+        }
     }
     g_rand_free(rand);
 }
 
-/* Zipf, roughly: half of what is written is the first fiftieth of the words. */
+/* Zipf, roughly: half of what is written is the first sixteenth of the words. */
 static int rank(GRand *rand, int count)
 {
     double u = g_rand_double(rand);
@@ -126,32 +155,31 @@ static char *make_subject(GRand *rand, enum language language)
     return g_string_free(subject, FALSE);
 }
 
-static void make(struct made *made, GRand *rand, int64_t user_id, int64_t number)
+static void make(struct made *made, GRand *rand, int64_t user_id, int64_t number, int64_t date)
 {
     static const char *const mailboxes[] = { "INBOX", "INBOX", "INBOX", "Sent", "Archive.2023",
                                              "중요", "Lists" };
     enum language language = (enum language)(g_rand_int_range(rand, 0, 10) < 5
                                                  ? KOREAN
                                                  : g_rand_int_range(rand, 1, LANGUAGES));
-    int person = rank(rand, 200);
+    int person = rank(rand, PEOPLE);
     int size = 2000 + rank(rand, 60000);
 
     memset(made, 0, sizeof *made);
     if (g_rand_int_range(rand, 0, 200) == 0)
         size += 1048576 * g_rand_int_range(rand, 1, 20);
     made->subject = make_subject(rand, language);
-    made->sender = g_strdup_printf("%s %s <p%d@corp%d.example>", names[language][person],
-                                   names[language][(person * 7) % 200], person, person % 17);
+    made->sender = g_strdup_printf("%s <p%d@corp%d.example>", names[language][person], person,
+                                   person % 17);
     made->recipient = g_strdup_printf("user%" PRId64 "@mail.example", user_id);
     made->message_id = g_strdup_printf("%" PRId64 ".%" PRId64 "@mail.example", user_id, number);
-    made->file = g_strdup_printf("%" PRId64 ".M%" PRId64 "P1.host,S=%d", EPOCH + number, number,
-                                 size);
+    made->file = g_strdup_printf("%" PRId64 ".M%" PRId64 "P1.host,S=%d", date, number, size);
     made->mailbox = g_strdup(mailboxes[g_rand_int_range(rand, 0, G_N_ELEMENTS(mailboxes))]);
     made->flags = g_rand_int_range(rand, 0, 300) == 0 ? "\\Flagged" : "";
     made->document = search_document_new(made->subject, made->sender, made->recipient, NULL,
                                          g_rand_int_range(rand, 0, 20) ? NULL : "dev.lists.example");
     made->row = (struct header_row){ .subject = made->subject, .sender = made->sender,
-                                     .recipient = made->recipient, .date = EPOCH + number * 60,
+                                     .recipient = made->recipient, .date = date,
                                      .message_id = made->message_id,
                                      .has_attachment = g_rand_int_range(rand, 0, 5) == 0,
                                      .search_document = made->document };
@@ -161,26 +189,118 @@ static void make(struct made *made, GRand *rand, int64_t user_id, int64_t number
                                       .flags = made->flags, .received_at = made->row.date };
 }
 
-static void generate(struct db *db, int64_t user_id, int64_t rows)
+/* A site: one user of 1,000 messages, one of 100,000, one of up to a million, the rest users of 100,000 at most;
+ * number 4 is for INSERTs (inserts). Each row belongs to a user drawn by what he still lacks, so that the
+ * rows of all lie as mixed in the tables as mail arrives, over two years. */
+struct site {
+    int64_t missing[OTHER_USERS_MAX + 5]; /* by user id */
+    int64_t users, rows;
+};
+
+static void site_init(struct site *site, int64_t rows)
 {
-    GRand *rand = g_rand_new_with_seed((guint32)user_id);
+    int64_t left = rows;
+
+    memset(site, 0, sizeof *site);
+    site->rows = rows;
+    for (int64_t user = 1; left > 0; user++) {
+        int64_t wanted = user == 1 ? 1000 : user == 3 ? 1000000 : user == 4 ? 0 : 100000;
+
+        if (user == G_N_ELEMENTS(site->missing))
+            die("generate", "too many rows");
+        site->missing[user] = MIN(wanted, left);
+        left -= site->missing[user];
+        site->users = user;
+    }
+}
+
+static int64_t site_draw(struct site *site, GRand *rand, int64_t left)
+{
+    int64_t place = (int64_t)(g_rand_double(rand) * (double)left), user = 1;
+
+    while (place >= site->missing[user])
+        place -= site->missing[user++];
+    site->missing[user]--;
+    return user;
+}
+
+static void add_users(struct db *db, int64_t users)
+{
+    struct error err = { 0 };
+
+    for (int64_t user = 1; user <= MAX(users, 4); user++) {
+        g_autofree char *email = g_strdup_printf("user%" PRId64 "@mail.example", user);
+        struct db_value values[] = { db_int(user), db_text(email) };
+
+        if (!db_exec(db, "INSERT INTO virtual_users (id, email) VALUES ($1, $2)", values, 2, NULL, NULL,
+                     &err))
+            die("user", err.text);
+    }
+}
+
+static void generate(struct db *db, int64_t rows)
+{
+    GRand *rand = g_rand_new_with_seed(4);
     struct error err = { 0 };
     int64_t start = g_get_monotonic_time();
+    struct site site;
 
+    site_init(&site, rows);
+    add_users(db, site.users);
     for (int64_t i = 0; i < rows; i++) {
+        bool last = i == rows - 1;
         struct made made;
 
         if (i % BATCH == 0 && !db_begin(db, &err))
             die("begin", err.text);
-        make(&made, rand, user_id, i);
+        make(&made, rand, site_draw(&site, rand, rows - i), i,
+             EPOCH + (int64_t)((double)i * TWO_YEARS / (double)rows));
         if (!rows_queue_insert(db, &made.place, &made.row, &err))
             die("insert", err.text);
         made_clear(&made);
-        if ((i % BATCH == BATCH - 1 || i == rows - 1) && db_commit(db, &err) != DB_DURABLE)
+        if ((i % BATCH == BATCH - 1 || last) && db_commit(db, &err) != DB_DURABLE)
             die("commit", err.text);
+        if (i % 100000 == 99999)
+            fprintf(stderr, "%" PRId64 " rows\n", i + 1);
     }
     printf("generated %" PRId64 " rows, %.0f rows/s\n", rows,
            (double)rows * 1e6 / (double)(g_get_monotonic_time() - start));
+    g_rand_free(rand);
+}
+
+/* The columns of print_row, run.sh's COPY names them:
+ * id, user_id, subject, sender, recipient, date, is_read, file_is_read, mailbox, message_id, file, size,
+ * flags, has_attachment, received_at, search_document. */
+static void print_row(int64_t id, const struct made *made)
+{
+    const struct header_row *row = &made->row;
+    const struct row_place *place = &made->place;
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(row->date);
+    g_autofree char *date = g_date_time_format(time, "%F %T");
+
+    /* nothing generated holds a tab, a line end or a backslash but the flag's */
+    printf("%" PRId64 "\t%" PRId64 "\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%" PRId64
+           "\t%s%s\t%d\t%s\t%s\n",
+           id, place->user_id, row->subject, row->sender, row->recipient, date, place->is_read,
+           place->is_read, place->mailbox, row->message_id, place->file, (int64_t)place->size,
+           *place->flags ? "\\" : "", place->flags, row->has_attachment, date, row->search_document);
+}
+
+/* As generate, for COPY: a site of ten million rows in minutes. */
+static void print_rows(int64_t rows)
+{
+    GRand *rand = g_rand_new_with_seed(4);
+    struct site site;
+
+    site_init(&site, rows);
+    for (int64_t i = 0; i < rows; i++) {
+        struct made made;
+
+        make(&made, rand, site_draw(&site, rand, rows - i), i,
+             EPOCH + (int64_t)((double)i * TWO_YEARS / (double)rows));
+        print_row(i + 1, &made);
+        made_clear(&made);
+    }
     g_rand_free(rand);
 }
 
@@ -369,7 +489,8 @@ static void inserts(struct db *db, int64_t user_id, int64_t rows, int64_t batch)
         struct made made;
         gint64 start, time;
 
-        make(&made, rand, user_id, 100000000 + i + g_get_real_time() % 1000000 * 1000);
+        make(&made, rand, user_id, 100000000 + i + g_get_real_time() % 1000000 * 1000,
+             EPOCH + (int64_t)TWO_YEARS + i);
         start = g_get_monotonic_time();
         if ((i % batch == 0 && !db_begin(db, &err)) ||
             !rows_queue_insert(db, &made.place, &made.row, &err) ||
@@ -392,22 +513,26 @@ int main(int argc, char **argv)
 {
     struct error err = { 0 };
     struct db *db;
-    int64_t user_id = argc > 3 ? g_ascii_strtoll(argv[3], NULL, 10) : 0;
+    int64_t first = argc > 3 ? g_ascii_strtoll(argv[3], NULL, 10) : 0;
     int64_t count = argc > 4 ? g_ascii_strtoll(argv[4], NULL, 10) : 0;
 
     if (argc < 3)
-        die("usage", "URI generate USER ROWS | fill | query USER [ROUNDS] | insert USER ROWS [BATCH]");
+        die("usage", "URI generate ROWS | fill | query USER [ROUNDS] | insert USER ROWS [BATCH]");
     make_words();
+    if (strcmp(argv[2], "rows") == 0) {
+        print_rows(first);
+        return 0;
+    }
     if (!db_open(argv[1], &(struct db_options){ .timeout_s = 3600 }, &db, &err))
         die(argv[1], err.text);
     if (strcmp(argv[2], "generate") == 0)
-        generate(db, user_id, count);
+        generate(db, first);
     else if (strcmp(argv[2], "fill") == 0)
         fill(db);
     else if (strcmp(argv[2], "query") == 0)
-        queries(db, user_id, count > 0 ? (int)count : 200);
+        queries(db, first, count > 0 ? (int)count : 200);
     else if (strcmp(argv[2], "insert") == 0)
-        inserts(db, user_id, count, argc > 5 ? MAX(g_ascii_strtoll(argv[5], NULL, 10), 1) : 1);
+        inserts(db, first, count, argc > 5 ? MAX(g_ascii_strtoll(argv[5], NULL, 10), 1) : 1);
     else
         die(argv[2], "what?");
     db_close(db);

@@ -124,8 +124,8 @@ static void test_tokens(void **state)
 {
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(tokens); i++) {
-        g_autofree char *document = joined(search_tokens_new(7, tokens[i].folded));
-        g_autofree char *query = joined(search_query_tokens_new(7, tokens[i].folded, 100));
+        g_autofree char *document = joined(search_tokens_new("7_", tokens[i].folded));
+        g_autofree char *query = joined(search_query_tokens_new("7_", tokens[i].folded, 100));
 
         assert_string_equal(document, tokens[i].document_tokens);
         assert_string_equal(query, tokens[i].query_tokens);
@@ -135,7 +135,7 @@ static void test_tokens(void **state)
 /* Where all of no tokens would narrow nothing: one of the choices is there. False: there are none. */
 static bool check_choices(const char *part, GHashTable *set)
 {
-    g_autoptr(GPtrArray) choices = search_query_choices_new(1, part);
+    g_autoptr(GPtrArray) choices = search_query_choices_new("1_", part);
     bool any = false;
 
     for (guint i = 0; i < choices->len; i++)
@@ -158,7 +158,7 @@ static void test_tokens_cover_substrings(void **state)
     (void)state;
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_autofree char *folded = search_fold(texts[i]);
-        GPtrArray *have = search_tokens_new(1, folded);
+        GPtrArray *have = search_tokens_new("1_", folded);
         GHashTable *set = g_hash_table_new(g_str_hash, g_str_equal);
 
         for (guint k = 0; k < have->len; k++)
@@ -166,7 +166,7 @@ static void test_tokens_cover_substrings(void **state)
         for (const char *from = folded; *from; from = g_utf8_next_char(from))
             for (const char *to = g_utf8_next_char(from);; to = g_utf8_next_char(to)) {
                 g_autofree char *part = g_strndup(from, (gsize)(to - from));
-                GPtrArray *need = search_query_tokens_new(1, part, 1000);
+                GPtrArray *need = search_query_tokens_new("1_", part, 1000);
 
                 for (guint k = 0; k < need->len; k++)
                     if (!g_hash_table_contains(set, need->pdata[k]))
