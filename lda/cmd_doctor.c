@@ -214,12 +214,16 @@ static void check_programs(struct doctor *doctor)
 }
 
 /* Compiles @script; says what is wrong. True when it is well. */
-static bool check_script(struct doctor *doctor, const struct script *script, const char *whose)
+static bool check_script(struct doctor *doctor, struct script *script, const char *whose)
 {
     struct sieve_options options;
     struct error err;
     bool good;
 
+    if (!script_load(script, &err)) {
+        warn(doctor, "%s: %s", whose, err.text);
+        return false;
+    }
     if (script->text == NULL) {
         warn(doctor, "%s: %s", whose, script->problem);
         return false;
@@ -255,7 +259,7 @@ static void check_site_scripts(struct doctor *doctor)
             continue;
         }
         for (guint i = 0; i < scripts->len; i++) {
-            const struct script *script = scripts->pdata[i];
+            struct script *script = scripts->pdata[i];
 
             if (check_script(doctor, script, after == 0 ? "sieve_before" : "sieve_after"))
                 well(doctor, "%s %s", after == 0 ? "sieve_before" : "sieve_after", script->name);

@@ -91,7 +91,8 @@ static char *describe_script(const struct config *config, const struct user *use
         break;
     }
     text = script->problem != NULL ? g_strdup(script->problem)
-                                   : g_strdup_printf("%s, %zu bytes", script->name, script->length);
+                                   : g_strdup_printf("%s, %lld bytes", script->name,
+                                                     (long long)script->identity.st_size);
     script_free(script);
     return text;
 }

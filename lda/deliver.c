@@ -234,6 +234,7 @@ static bool filter(struct work *work, struct error *err)
         .user = work->user,
         .envelope = work->envelope,
         .home = work->home,
+        .scripts = site_scripts(work->site),
     };
     if (!filter_run(&input, &work->filter, err))
         return false;

@@ -5,6 +5,7 @@
 #include "lda/config.h"
 #include "lda/envelope.h"
 #include "lda/script.h"
+#include "lda/script_cache.h"
 #include "lda/script_log.h"
 #include "lda/user.h"
 #include "sieve/sieve.h"
@@ -134,28 +135,30 @@ static void add_diagnostics(struct filter *filter, const struct script *script,
 
 /* A script that cannot be read or compiled is a stage without a program: it fails, the mail is
  * kept. */
-static void add_stage(struct filter *filter, const struct script *script)
+static bool add_stage(struct filter *filter, struct sieve_host_site *site, struct script *script,
+                      struct error *err)
 {
+    const struct compiled_script *compiled;
     struct sieve_stage stage = {.program = NULL};
 
-    if (script->text == NULL) {
+    filter->options.global_script = script->global;
+    if (!script_cache_compile(site->scripts, script, site, &filter->options, &compiled, err))
+        return false;
+    if (compiled == NULL) {
         add_note(filter, script->global, g_strdup_printf("sieve: %s", script->problem));
     } else {
-        struct sieve_diagnostics *diagnostics = sieve_diagnostics_new();
-
-        filter->options.global_script = script->global;
-        stage.program = sieve_compile(script->text, script->length, script->name,
-                                      &filter->options, diagnostics);
-        add_diagnostics(filter, script, diagnostics);
-        sieve_diagnostics_free(diagnostics);
+        if (compiled->program != NULL)
+            stage.program = sieve_program_ref(compiled->program);
+        add_diagnostics(filter, script, compiled->diagnostics);
     }
     char *name = g_strdup(script->name);
     stage.name = name;
     g_ptr_array_add(filter->names, name);
     g_array_append_val(filter->stages, stage);
+    return true;
 }
 
-static bool add_site(struct filter *filter, const struct sieve_host_site *site, bool before,
+static bool add_site(struct filter *filter, struct sieve_host_site *site, bool before,
                      struct error *err)
 {
     g_autoptr(GPtrArray) scripts = NULL;
@@ -163,13 +166,14 @@ static bool add_site(struct filter *filter, const struct sieve_host_site *site, 
     if (!script_find_site(site->config, before, &scripts, err))
         return false;
     for (guint i = 0; i < scripts->len; i++)
-        add_stage(filter, scripts->pdata[i]);
+        if (!add_stage(filter, site, scripts->pdata[i], err))
+            return false;
     return true;
 }
 
 static bool add_user(struct filter *filter, const struct filter_input *input, struct error *err)
 {
-    const struct sieve_host_site *site = input->site;
+    struct sieve_host_site *site = input->site;
     struct script *script = NULL;
 
     if (input->script != NULL) {
@@ -186,9 +190,9 @@ static bool add_user(struct filter *filter, const struct filter_input *input, st
             break;
         }
     }
-    add_stage(filter, script);
+    bool good = add_stage(filter, site, script, err);
     script_free(script);
-    return true;
+    return good;
 }
 
 /* --- running */

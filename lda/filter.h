@@ -13,7 +13,7 @@ struct message;
 struct sieve_result;
 
 struct filter_input {
-    struct sieve_host_site *site;
+    struct sieve_host_site *site; /* with its scripts */
     struct message *message;
     const char *script;   /* a file to run instead of the user's script; or NULL */
     bool no_script;       /* run none, the site's neither: implicit keep */

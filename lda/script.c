@@ -25,6 +25,8 @@ void script_free(struct script *script)
     g_free(script->name);
     g_free(script->text);
     g_free(script->problem);
+    if (script->fd >= 0)
+        close(script->fd);
     g_free(script);
 }
 
@@ -34,15 +36,28 @@ static struct script *new_script(const char *name, bool global)
 
     script->name = g_strdup(name);
     script->global = global;
+    script->fd = -1;
     return script;
 }
 
-/* The whole of @fd; too long a file is a problem of the script, not of the delivery. */
-static bool fill(struct script *script, int fd, struct error *err)
+/* Takes @fd. The identity is the descriptor's, whatever the path leads to by now. */
+static bool set_file(struct script *script, int fd, struct error *err)
+{
+    script->fd = fd;
+    if (fstat(fd, &script->identity) == 0)
+        return true;
+    error_set_errno(err, ERROR_TEMPORARY, errno, "cannot read script %s", script->name);
+    return false;
+}
+
+bool script_load(struct script *script, struct error *err)
 {
     AUTO_FREE char *text = NULL;
     size_t length;
 
+    if (script->fd < 0)
+        return true;
+    AUTO_FD fd = fd_steal(&script->fd);
     if (!io_read_all(fd, READ_LIMIT, &text, &length, script->name, err)) {
         if (err->kind != ERROR_BAD_DATA)
             return false;
@@ -62,8 +77,8 @@ static bool is_lasting(int code)
            code == EISDIR || code == ENXIO || code == ENAMETOOLONG;
 }
 
-/* Opens and reads @path below @home, no link on the way. */
-static enum script_answer read_below(int home, const char *path, const char *name,
+/* Opens @path below @home, no link on the way. */
+static enum script_answer open_below(int home, const char *path, const char *name,
                                      struct script **ret_script, struct error *err)
 {
     struct script *script;
@@ -76,7 +91,7 @@ static enum script_answer read_below(int home, const char *path, const char *nam
     script = new_script(name, false);
     if (fd < 0) {
         script->problem = g_strdup(err->text);
-    } else if (!fill(script, fd, err)) {
+    } else if (!set_file(script, fd_steal(&fd), err)) {
         script_free(script);
         return SCRIPT_FAILED;
     }
@@ -121,11 +136,11 @@ static enum script_answer find_in_home(const struct user *user, int home, const 
     if (parent < 0) {
         if (err->code == ENOENT)
             return SCRIPT_NONE;
-        return read_below(home, path, name, ret_script, err);
+        return open_below(home, path, name, ret_script, err);
     }
     ssize_t length = readlinkat(parent, base, target, sizeof target - 1);
     if (length < 0)
-        return read_below(home, path, name, ret_script, err);
+        return open_below(home, path, name, ret_script, err);
     target[length] = '\0';
     g_autofree char *inside = resolve(user, path, target);
     if (inside == NULL) {
@@ -135,13 +150,36 @@ static enum script_answer find_in_home(const struct user *user, int home, const 
         *ret_script = script;
         return SCRIPT_FOUND;
     }
-    return read_below(home, inside, name, ret_script, err);
+    return open_below(home, inside, name, ret_script, err);
+}
+
+/* No link is refused. */
+static bool open_site_file(const char *path, struct script **ret_script, struct error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd < 0) {
+        error_set_errno(err, ERROR_TEMPORARY, errno, "cannot read script %s", path);
+        return false;
+    }
+    struct script *script = new_script(path, true);
+    bool good = set_file(script, fd, err);
+    if (good && S_ISDIR(script->identity.st_mode)) {
+        error_set_errno(err, ERROR_TEMPORARY, EISDIR, "cannot read script %s", path);
+        good = false;
+    }
+    if (!good) {
+        script_free(script);
+        return false;
+    }
+    *ret_script = script;
+    return true;
 }
 
 static enum script_answer find_site_file(const char *path, struct script **ret_script,
                                          struct error *err)
 {
-    if (script_read_file(path, ret_script, err))
+    if (open_site_file(path, ret_script, err))
         return SCRIPT_FOUND;
     if (!is_lasting(err->code) && err->code != ENOENT)
         return SCRIPT_FAILED;
@@ -176,14 +214,10 @@ enum script_answer script_find_user(const struct config *config, const struct us
 bool script_read_file(const char *path, struct script **ret_script, struct error *err)
 {
     struct script *script;
-    AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-    if (fd < 0) {
-        error_set_errno(err, ERROR_TEMPORARY, errno, "cannot read script %s", path);
+    if (!open_site_file(path, &script, err))
         return false;
-    }
-    script = new_script(path, true);
-    if (!fill(script, fd, err)) {
+    if (!script_load(script, err)) {
         script_free(script);
         return false;
     }
@@ -263,7 +297,7 @@ enum script_answer script_find_include(const struct config *config, const struct
             return SCRIPT_NONE;
         path = g_build_filename(dir + 2, file, NULL);
         g_autofree char *shown = g_build_filename(user->home, path, NULL);
-        return read_below(home, path, shown, ret_script, err);
+        return open_below(home, path, shown, ret_script, err);
     }
     path = g_build_filename(dir, file, NULL);
     if (access(path, F_OK) < 0)

@@ -16,6 +16,7 @@
 #include "lda/mailbox_metadata.h"
 #include "lda/program.h"
 #include "lda/script.h"
+#include "lda/script_cache.h"
 #include "lda/user.h"
 #include "store/contacts.h"
 #include "store/store.h"
@@ -194,6 +195,7 @@ static enum sieve_answer list_valid(void *ctx, const char *list)
     struct error err;
     bool found = false;
 
+    script_cache_note_question(site->scripts);
     if (!parse_list(list, &group))
         return SIEVE_NO;
     if (group == NULL || site->db == NULL)
@@ -236,6 +238,11 @@ static enum sieve_answer include_script(void *ctx, enum sieve_script_place place
 
     if (answer == SCRIPT_FAILED)
         return failed(site, &err);
+    script_cache_note_include(site->scripts, place == SIEVE_SCRIPT_GLOBAL, name, script);
+    if (answer == SCRIPT_FOUND && !script_load(script, &err)) {
+        script_free(script);
+        return failed(site, &err);
+    }
     if (answer == SCRIPT_NONE || script->text == NULL) {
         script_free(script);
         return SIEVE_NO;

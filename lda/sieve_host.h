@@ -10,6 +10,7 @@
 struct config;
 struct db;
 struct envelope;
+struct script_cache;
 struct store;
 struct store_user;
 struct user;
@@ -23,6 +24,7 @@ struct sieve_host_site {
     const struct user *user;
     const struct envelope *envelope;
     int home;                      /* -1: there is none yet */
+    struct script_cache *scripts;  /* is told what scripts include; NULL: nobody is */
     /* The first question that could not be answered for a reason that time cures: the delivery is
      * deferred then, instead of being filed by a script that saw half the truth. */
     bool failed;

@@ -3,11 +3,17 @@
 #include <glib.h>
 
 #include "lda/config.h"
+#include "lda/script_cache.h"
 #include "store/db.h"
 #include "store/store.h"
 
+/* A script of ten rules takes some 15 KB. Two seconds: the grain of the coarsest file systems. */
+static const struct script_cache_bounds script_bounds = {
+    .scripts = 1000, .bytes = 32 * 1024 * 1024, .settle_ms = 2000};
+
 struct site {
     const struct config *config;
+    struct script_cache *scripts;
     struct db *db;
     struct store *store;
     struct store_options store_options;
@@ -39,6 +45,7 @@ struct site *site_new(const struct config *config)
     struct site *site = g_new0(struct site, 1);
 
     site->config = config;
+    site->scripts = script_cache_new(&script_bounds);
     fill_store_options(site);
     return site;
 }
@@ -48,6 +55,7 @@ void site_free(struct site *site)
     if (site == NULL)
         return;
     site_drop_db(site);
+    script_cache_free(site->scripts);
     g_ptr_array_unref(site->mailboxes);
     g_free(site);
 }
@@ -55,6 +63,11 @@ void site_free(struct site *site)
 const struct config *site_config(const struct site *site)
 {
     return site->config;
+}
+
+struct script_cache *site_scripts(struct site *site)
+{
+    return site->scripts;
 }
 
 struct db *site_db(struct site *site, struct error *err)

@@ -1,4 +1,4 @@
-/* What outlives a delivery: configuration, database connection, store. */
+/* What outlives a delivery: configuration, database connection, store, compiled scripts. */
 #ifndef VMAIL_SITE_H
 #define VMAIL_SITE_H
 
@@ -6,6 +6,7 @@
 
 struct config;
 struct db;
+struct script_cache;
 struct store;
 
 /* One per process; not shared by threads. */
@@ -15,6 +16,7 @@ struct site *site_new(const struct config *config); /* borrows @config */
 void site_free(struct site *site);
 
 const struct config *site_config(const struct site *site);
+struct script_cache *site_scripts(struct site *site); /* borrowed */
 
 /* The connection, opened when first needed, and again when it was lost. Borrowed. NULL on failure. */
 struct db *site_db(struct site *site, struct error *err);

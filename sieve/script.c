@@ -451,6 +451,11 @@ const char *sieve_program_name(const struct sieve_program *program)
     return program->name;
 }
 
+size_t sieve_program_size(const struct sieve_program *program)
+{
+    return sizeof(*program) + arena_used(program->arena);
+}
+
 const char *const *sieve_program_requires(const struct sieve_program *program)
 {
     return program->requires;

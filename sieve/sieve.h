@@ -80,6 +80,8 @@ struct sieve_program *sieve_compile(const char *text, size_t length, const char 
 struct sieve_program *sieve_program_ref(struct sieve_program *program);
 void sieve_program_unref(struct sieve_program *program); /* takes NULL */
 const char *sieve_program_name(const struct sieve_program *program);
+/* Bytes of memory, for who keeps programs. */
+size_t sieve_program_size(const struct sieve_program *program);
 /* The extensions the script requires, NULL-terminated, borrowed. */
 const char *const *sieve_program_requires(const struct sieve_program *program);
 

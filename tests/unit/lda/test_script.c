@@ -92,6 +92,8 @@ static void links(void **state)
         enum script_answer got = script_find_user(f->config, &f->user, f->home, &script, &err);
         if (got != rows[i].want)
             fail_msg("%s: answer %d", rows[i].target, got);
+        if (got == SCRIPT_FOUND)
+            assert_true(script_load(script, &err));
         if (got == SCRIPT_FOUND && g_strcmp0(script->text, rows[i].want_text) != 0)
             fail_msg("%s: text %s", rows[i].target, script->text);
         if (got == SCRIPT_FOUND && rows[i].want_text == NULL)
@@ -111,6 +113,7 @@ static void default_script_and_none(void **state)
     assert_int_equal(script_find_user(f->config, &f->user, -1, &script, &err), SCRIPT_NONE);
     assert_true(config_set(f->config, "sieve_default", outside, &err));
     assert_int_equal(script_find_user(f->config, &f->user, -1, &script, &err), SCRIPT_FOUND);
+    assert_true(script_load(script, &err));
     assert_string_equal(script->text, "discard;");
     assert_true(script->global);
     script_free(script);
@@ -132,10 +135,13 @@ static void site_scripts_in_order(void **state)
     assert_true(script_find_site(f->config, true, &scripts, &err));
     assert_int_equal(scripts->len, 4);
     static const char *const want[] = {"discard;", "one", "two", NULL};
-    for (guint i = 0; i < 4; i++)
-        assert_string_equal(((struct script *)scripts->pdata[i])->text == NULL
-                                ? "-" : ((struct script *)scripts->pdata[i])->text,
+    for (guint i = 0; i < 4; i++) {
+        struct script *script = scripts->pdata[i];
+
+        assert_true(script_load(script, &err));
+        assert_string_equal(script->text == NULL ? "-" : script->text,
                             want[i] == NULL ? "-" : want[i]);
+    }
     assert_non_null(((struct script *)scripts->pdata[3])->problem);
 }
 
