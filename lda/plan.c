@@ -174,7 +174,7 @@ static struct plan_send *add_mail(struct plan *plan, enum plan_send_kind kind, b
     return send;
 }
 
-static char *redirect_sender(const struct building *b)
+static char *redirect_sender(const struct building *b, const struct sieve_redirect *redirect)
 {
     const char *how = b->policy->redirect_sender;
     const struct envelope *envelope = b->envelope;
@@ -182,6 +182,9 @@ static char *redirect_sender(const struct building *b)
     /* a bounce stays one, or a loop of bounces could begin */
     if (envelope->sender != NULL && envelope->sender[0] == '\0')
         return g_strdup("");
+    /* reports that the script asks for go to its owner (RFC 6009 6.1, 7.1) */
+    if (redirect->dsn_notify != NULL || redirect->dsn_ret != NULL || redirect->by_time != NULL)
+        return g_strdup(b->policy->user);
     if (how[0] == '<') {
         size_t length = strcspn(how + 1, ">");
 
@@ -239,7 +242,7 @@ static void plan_redirect(struct building *b, const struct sieve_action *action)
     }
     g_autofree char *what = g_strconcat("redirect:", redirect->address, NULL);
     struct plan_send *send = add_send(plan, PLAN_REDIRECT, false, what);
-    send->from = redirect_sender(b);
+    send->from = redirect_sender(b, redirect);
     set_recipients(send, (const char *[]){redirect->address, NULL});
     send->message = action->message;
     send->redirect = redirect;

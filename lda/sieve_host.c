@@ -133,21 +133,39 @@ static bool parse_list(const char *list, const char **ret_group)
     return name[0] != '\0';
 }
 
+/* Without case, as the statements of the address book compare it. */
+static bool is_same_group(const char *a, const char *b)
+{
+    g_autofree char *folded = g_utf8_casefold(a, -1), *other = g_utf8_casefold(b, -1);
+
+    return strcmp(folded, other) == 0;
+}
+
+static bool is_in_group(const struct contact *contact, const char *group)
+{
+    for (char **name = contact->groups; name != NULL && *name != NULL; name++)
+        if (is_same_group(*name, group))
+            return true;
+    return false;
+}
+
 static enum sieve_answer list_contains(void *ctx, const char *list, const char *value,
                                        char **ret_entry)
 {
     struct sieve_host_site *site = ctx;
     const char *group;
     struct error err;
-    bool known = false;
+    g_autofree char *entry = NULL;
 
     if (site->db == NULL || !parse_list(list, &group))
         return SIEVE_NO;
-    if (!contacts_known(site->db, site->user->id, group, value, &known, &err))
+    if (!contacts_find_address(site->db, site->user->id, group, value, &entry, &err))
         return failed(site, &err);
-    if (known && ret_entry != NULL)
-        *ret_entry = g_strdup(value);
-    return yes_or_no(known);
+    if (entry == NULL)
+        return SIEVE_NO;
+    if (ret_entry != NULL)
+        *ret_entry = g_steal_pointer(&entry);
+    return SIEVE_YES;
 }
 
 static void free_contact(void *contact)
@@ -171,9 +189,7 @@ static enum sieve_answer list_members(void *ctx, const char *list, char ***ret_m
     for (guint i = 0; i < contacts->len; i++) {
         const struct contact *contact = contacts->pdata[i];
 
-        if (group == NULL ||
-            (contact->groups != NULL &&
-             g_strv_contains((const char *const *)contact->groups, group)))
+        if (group == NULL || is_in_group(contact, group))
             g_ptr_array_add(members, g_strdup(contact->email));
     }
     g_ptr_array_unref(contacts);
@@ -204,7 +220,7 @@ static enum sieve_answer list_valid(void *ctx, const char *list)
         return failed(site, &err);
     g_ptr_array_set_free_func(groups, free_group);
     for (guint i = 0; i < groups->len && !found; i++)
-        found = strcmp(((const struct contact_group *)groups->pdata[i])->name, group) == 0;
+        found = is_same_group(((const struct contact_group *)groups->pdata[i])->name, group);
     g_ptr_array_unref(groups);
     return yes_or_no(found);
 }

@@ -90,12 +90,20 @@ static void set_fcc(json_t *object, const struct sieve_store *fcc)
     set(object, "fcc", inner);
 }
 
+static bool asks_reports(const struct sieve_redirect *redirect)
+{
+    return redirect->dsn_notify != NULL || redirect->dsn_ret != NULL || redirect->by_time != NULL;
+}
+
 /* As lda/plan.c sends it. */
 static const char *redirect_sender(const struct config *config,
-                                   const struct sieve_envelope *envelope)
+                                   const struct sieve_envelope *envelope,
+                                   const struct sieve_redirect *redirect)
 {
     const char *how = config_text(config, CONFIG_SIEVE_REDIRECT_ENVELOPE_FROM);
 
+    if (asks_reports(redirect) && envelope->from != NULL && *envelope->from != '\0')
+        return envelope->to == NULL ? "" : envelope->to;
     if (envelope->from == NULL || *envelope->from == '\0' || strcmp(how, "sender") == 0)
         return envelope->from == NULL ? "" : envelope->from;
     if (strcmp(how, "orig_recipient") == 0 && envelope->orig_to != NULL)
@@ -129,14 +137,15 @@ static void set_redirect(json_t *object, const struct sieve_action *action,
     }
     message_add_header(sent, "X-Sieve-Redirected-From", recipient, false);
     set(object, "message", message_json(sent));
-    if (*config_text(config, CONFIG_SIEVE_REDIRECT_ENVELOPE_FROM) == '<') {
+    if (*config_text(config, CONFIG_SIEVE_REDIRECT_ENVELOPE_FROM) == '<' &&
+        !asks_reports(redirect)) {
         g_autofree char *path = g_strdup(config_text(config, CONFIG_SIEVE_REDIRECT_ENVELOPE_FROM));
         bool bounce = envelope->from != NULL && *envelope->from == '\0';
 
         path[strcspn(path, ">")] = '\0';
         set_text(object, "envelope_from", bounce ? "" : path + 1);
     } else {
-        set_text(object, "envelope_from", redirect_sender(config, envelope));
+        set_text(object, "envelope_from", redirect_sender(config, envelope, redirect));
     }
     set(object, "envelope_to", strings_json((const char *[]){redirect->address, NULL}));
 }

@@ -265,11 +265,15 @@ const char *sieve_list_name(struct arena *arena, const char *name)
     const char *full = name[0] == ':' ? arena_printf(arena, "urn:ietf:params:sieve%s", name)
                                       : name;
 
-    if (g_ascii_strncasecmp(full, books, strlen(books)) != 0 || strchr(full, '%') == NULL)
+    if (g_ascii_strncasecmp(full, books, strlen(books)) != 0)
         return full;
-    g_autofree char *decoded = g_uri_unescape_string(full, NULL);
-    return decoded != NULL && g_utf8_validate(decoded, -1, NULL) ? arena_strdup(arena, decoded)
-                                                                 : full;
+    const char *book = full + strlen(books);
+    g_autofree char *decoded = g_uri_unescape_string(book, NULL);
+    if (decoded != NULL && g_utf8_validate(decoded, -1, NULL))
+        book = decoded;
+    /* reserved, and the only name that has no case (RFC 6134 2.5) */
+    return arena_printf(arena, "%s%s", books,
+        g_ascii_strcasecmp(book, "default") == 0 ? "default" : book);
 }
 
 bool sieve_header_name_is_valid(const struct sieve_string *name)

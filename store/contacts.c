@@ -70,30 +70,37 @@ bool contacts_id_of(struct db *db, int64_t user_id, const char *which, int64_t *
 bool contacts_known(struct db *db, int64_t user_id, const char *group, const char *email,
                     bool *ret_known, struct error *err)
 {
+    g_autofree char *address = NULL;
+
+    if (!contacts_find_address(db, user_id, group, email, &address, err))
+        return false;
+    *ret_known = address != NULL;
+    return true;
+}
+
+bool contacts_find_address(struct db *db, int64_t user_id, const char *group, const char *email,
+                           char **ret_address, struct error *err)
+{
     g_autofree char *key = contacts_fold_address(email);
     struct db_value values[3];
-    bool found;
-    int64_t one;
 
     if (!key) {
-        *ret_known = false;
+        *ret_address = NULL;
         return true;
     }
     values[0] = db_int(user_id);
     values[1] = db_text(key);
     values[2] = db_text(group);
-    if (!db_query_int(db,
-                      group ? "SELECT 1 FROM contacts c JOIN contact_group_members m "
-                              "ON m.contact_id = c.id JOIN contact_groups g ON g.id = m.group_id "
-                              "WHERE c.user_id = $1 AND g.user_id = $1 AND (c.address_key = $2 OR "
-                              "(c.address_key IS NULL AND lower(c.contact_email) = $2)) "
-                              "AND lower(g.group_name) = lower($3) LIMIT 1"
-                            : "SELECT 1 FROM contacts WHERE user_id = $1 AND (address_key = $2 OR "
-                              "(address_key IS NULL AND lower(contact_email) = $2)) LIMIT 1",
-                      values, group ? 3 : 2, &found, &one, err))
-        return false;
-    *ret_known = found;
-    return true;
+    return db_query_text(
+        db,
+        group ? "SELECT c.contact_email FROM contacts c JOIN contact_group_members m "
+                "ON m.contact_id = c.id JOIN contact_groups g ON g.id = m.group_id "
+                "WHERE c.user_id = $1 AND g.user_id = $1 AND (c.address_key = $2 OR "
+                "(c.address_key IS NULL AND lower(c.contact_email) = $2)) "
+                "AND lower(g.group_name) = lower($3) LIMIT 1"
+              : "SELECT contact_email FROM contacts WHERE user_id = $1 AND (address_key = $2 OR "
+                "(address_key IS NULL AND lower(contact_email) = $2)) LIMIT 1",
+        values, group ? 3 : 2, ret_address, err);
 }
 
 /* ------------------------------------------------------------------ changing */

@@ -62,6 +62,9 @@ bool contacts_find(struct db *db, int64_t user_id, const char *words, int limit,
  * that group (folded). An @email that is no address is not known. */
 bool contacts_known(struct db *db, int64_t user_id, const char *group, const char *email,
                     bool *ret_known, struct error *err);
+/* As above: the address as the address book writes it (g_free), NULL where it is not known. */
+bool contacts_find_address(struct db *db, int64_t user_id, const char *group, const char *email,
+                           char **ret_address, struct error *err);
 
 /* Groups. Adding makes the group when it is new; @which is an address or id of a contact. Removing
  * the last member removes the group. */

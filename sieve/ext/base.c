@@ -290,7 +290,10 @@ static bool check_address(struct sieve_compiler *compiler, struct sieve_node *no
 
         if (name == NULL)
             continue;
-        if (!is_address_field(name->data)) {
+        /* with :mime fields of parts are read as if they held addresses (RFC 5703 4.2) */
+        bool part_field = g_ascii_strncasecmp(name->data, "content-", 8) == 0 &&
+            sieve_node_tag(node, "mime") != NULL;
+        if (!part_field && !is_address_field(name->data)) {
             sieve_error(compiler, node,
                 "specified header '%.80s' is not allowed for the address test", name->data);
             return false;

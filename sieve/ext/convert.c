@@ -9,7 +9,8 @@
  * 0 says that it cannot do that: the part stays as it is. text/html to text/plain is done without
  * it.
  *
- * Inside of a foreverypart loop the current part is converted, else all parts of that type.
+ * Inside of a foreverypart loop the current part is converted, else all parts of that type, or none
+ * of them where one cannot be. As a test it is false only then: no such part is no failure (2.2).
  */
 #include <string.h>
 
@@ -163,9 +164,9 @@ static GString *new_entity(struct message_part *part, const char *type, const ch
     return entity;
 }
 
-/* @part must be one of run->message, which is the run's own. TRUE: its tree is stale now. */
+/* TRUE: *ret_entity is what the part is to become; the message is as it was. */
 static enum sieve_status convert_part(struct sieve_run *run, const struct sieve_node *node,
-    struct message_part *part, const char *const *arguments)
+    struct message_part *part, const char *const *arguments, GString **ret_entity)
 {
     g_autofree char *output = NULL;
     size_t length = 0;
@@ -178,14 +179,19 @@ static enum sieve_status convert_part(struct sieve_run *run, const struct sieve_
         status = convert_content(run, node, part, arguments, &output, &length);
     sieve_trace(run, node, "convert: a part of %s %s", arguments[0],
         status == SIEVE_TRUE ? "is converted" : "cannot be converted");
-    if (status != SIEVE_TRUE)
-        return status;
+    if (status == SIEVE_TRUE)
+        *ret_entity = new_entity(part, arguments[1], output != NULL ? output : "", length);
+    return status;
+}
+
+/* @part must be one of run->message, which is the run's own; its tree is stale afterwards. */
+static bool change_part(struct sieve_run *run, const struct sieve_node *node,
+    struct message_part *part, const GString *entity)
+{
     if (!foreverypart_may_change(run, node))
-        return SIEVE_ERROR;
-    g_autoptr(GString) entity = new_entity(part, arguments[1], output != NULL ? output : "",
-        length);
+        return false;
     message_replace_part(run->message, part, entity->str, entity->len);
-    return SIEVE_TRUE;
+    return true;
 }
 
 /* ------------------------------------------------------------------ command and test */
@@ -210,36 +216,72 @@ static const char *const *arguments_of(struct sieve_run *run, const struct sieve
     return arguments;
 }
 
-/* All parts of the type. A conversion makes the tree stale: the next part is found again by its
- * number in the order of the message. */
+/* A part and what it is to become. */
+struct conversion {
+    size_t number; /* in the order of the message */
+    GString *entity;
+};
+
+static void clear_conversion(void *data)
+{
+    g_string_free(((struct conversion *)data)->entity, TRUE);
+}
+
+static bool first_part(struct sieve_run *run, const struct sieve_node *node,
+    struct message_part **ret_part)
+{
+    struct error err;
+
+    if (message_mime(run->message, ret_part, &err))
+        return true;
+    sieve_fail(run, node, "cannot read the message: %s", err.text);
+    return false;
+}
+
+/* Appends to @conversions for each part of the type; FALSE at the first that cannot be converted. */
+static enum sieve_status prepare_all(struct sieve_run *run, const struct sieve_node *node,
+    const char *const *arguments, GArray *conversions)
+{
+    struct conversion conversion = {0, NULL};
+    struct message_part *part;
+
+    if (!first_part(run, node, &part))
+        return SIEVE_ERROR;
+    for (; part != NULL; part = message_part_next(part, NULL), conversion.number++) {
+        if (!sieve_work(run, node, 1))
+            return SIEVE_ERROR;
+        if (!part_is(part, arguments[0]))
+            continue;
+        enum sieve_status status = convert_part(run, node, part, arguments, &conversion.entity);
+        if (status != SIEVE_TRUE)
+            return status;
+        g_array_append_val(conversions, conversion);
+    }
+    return SIEVE_TRUE;
+}
+
+/* All parts of the type or none: "no partial conversions from a single convert action are allowed"
+ * (2). A change makes the tree stale, so parts are found again by their number, the last one first:
+ * what a part becomes may have parts itself. */
 static enum sieve_status convert_all(struct sieve_run *run, const struct sieve_node *node,
     const char *const *arguments)
 {
-    enum sieve_status converted = SIEVE_FALSE;
-    size_t done = 0;
+    g_autoptr(GArray) conversions = g_array_new(FALSE, FALSE, sizeof(struct conversion));
 
-    for (;;) {
+    g_array_set_clear_func(conversions, clear_conversion);
+    enum sieve_status status = prepare_all(run, node, arguments, conversions);
+    for (guint i = conversions->len; i > 0 && status == SIEVE_TRUE; i--) {
+        const struct conversion *conversion = &g_array_index(conversions, struct conversion, i - 1);
         struct message_part *part;
-        struct error err;
-        size_t number = 0;
 
-        if (!message_mime(run->message, &part, &err))
-            return sieve_fail(run, node, "cannot read the message: %s", err.text);
-        while (part != NULL && (number < done || !part_is(part, arguments[0]))) {
-            part = message_part_next(part, NULL);
-            number++;
-        }
-        if (part == NULL)
-            return converted;
-        if (!sieve_work(run, node, number + 1))
+        if (!sieve_work(run, node, conversion->number) || !first_part(run, node, &part))
             return SIEVE_ERROR;
-        done = number + 1;
-        enum sieve_status status = convert_part(run, node, part, arguments);
-        if (status == SIEVE_ERROR)
-            return status;
-        if (status == SIEVE_TRUE)
-            converted = SIEVE_TRUE;
+        for (size_t n = 0; n < conversion->number && part != NULL; n++)
+            part = message_part_next(part, NULL);
+        if (part == NULL || !change_part(run, node, part, conversion->entity))
+            return SIEVE_ERROR;
     }
+    return status;
 }
 
 static enum sieve_status convert(struct sieve_run *run, const struct sieve_node *node)
@@ -255,8 +297,12 @@ static enum sieve_status convert(struct sieve_run *run, const struct sieve_node 
     if (!foreverypart_current(run, node, &part))
         return SIEVE_ERROR;
     if (part == NULL || !part_is(part, arguments[0]))
-        return SIEVE_FALSE;
-    return convert_part(run, node, part, arguments);
+        return SIEVE_TRUE;
+    g_autoptr(GString) entity = NULL;
+    enum sieve_status status = convert_part(run, node, part, arguments, &entity);
+    if (status == SIEVE_TRUE && !change_part(run, node, part, entity))
+        return SIEVE_ERROR;
+    return status;
 }
 
 static enum sieve_status run_command(struct sieve_run *run, const struct sieve_node *node)

@@ -2,7 +2,7 @@
  * envelope-deliverby: the envelope parts bytimeabsolute, bytimerelative, bymode and bytrace.
  * redirect-deliverby: redirect :bytimerelative, :bytimeabsolute, :bymode, :bytrace.
  *
- * RFC 6009, sections 3 and 5. Status: complete.
+ * RFC 6009, sections 5 and 7. Status: complete.
  */
 #include <string.h>
 
@@ -51,13 +51,15 @@ static void get_mode(struct sieve_run *run, const char *name, struct sieve_value
             NULL, NULL);
 }
 
+/* "trace" or the empty string, where there is a BY at all. */
 static void get_trace(struct sieve_run *run, const char *name, struct sieve_values *values)
 {
+    const struct sieve_envelope *envelope = run->envelope;
+    bool traced = envelope->by_trace != NULL && strcmp(envelope->by_trace, "true") == 0;
+
     (void)name;
-    if (run->envelope->by_trace != NULL)
-        sieve_values_add(values,
-            sieve_str(strcmp(run->envelope->by_trace, "true") == 0 ? "true" : "false"), NULL,
-            NULL);
+    if (envelope->by_mode != NULL || envelope->by_trace != NULL)
+        sieve_values_add(values, sieve_str(traced ? "trace" : ""), NULL, NULL);
 }
 
 static const struct sieve_envelope_part parts[] = {
@@ -161,6 +163,13 @@ static bool check_absolute(struct sieve_compiler *compiler, struct sieve_node *n
     return false;
 }
 
+/* "The default is return" (7); the tags come in any order. */
+static void default_mode(struct sieve_action *action)
+{
+    if (action->redirect.by_mode == NULL)
+        action->redirect.by_mode = "return";
+}
+
 static enum sieve_status apply_absolute(struct sieve_run *run, const struct sieve_node *node,
     const struct sieve_bound_tag *bound, struct sieve_action *action)
 {
@@ -171,6 +180,7 @@ static enum sieve_status apply_absolute(struct sieve_run *run, const struct siev
             "the :bytimeabsolute argument '%.80s' is no date and time (RFC 3339)", text.data);
     action->redirect.by_time = text.data;
     action->redirect.by_absolute = true;
+    default_mode(action);
     return SIEVE_NEXT;
 }
 
@@ -180,6 +190,7 @@ static enum sieve_status apply_relative(struct sieve_run *run, const struct siev
     (void)node;
     action->redirect.by_time = arena_printf(run->arena, "%" G_GUINT64_FORMAT,
         sieve_tag_number(bound));
+    default_mode(action);
     return SIEVE_NEXT;
 }
 

@@ -69,6 +69,17 @@ static bool unique_id(struct sieve_run *run, const struct sieve_node *node,
     return true;
 }
 
+/* The hash takes texts: values with a NUL in them would all be what stands before it, and a message
+ * would be a duplicate of another one. */
+static const char *whole(struct sieve_run *run, const struct sieve_string *value)
+{
+    if (strlen(value->data) == value->length)
+        return value->data;
+    g_autofree char *sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256,
+        (const guchar *)value->data, value->length);
+    return arena_printf(run->arena, "NUL %s", sum);
+}
+
 /* The same value is the same entry wherever it came from (3.2); a handle makes it another. */
 static char *make_key(struct sieve_run *run, const struct sieve_bound_tag *handle,
     const struct sieve_string *value)
@@ -78,7 +89,7 @@ static char *make_key(struct sieve_run *run, const struct sieve_bound_tag *handl
     if (handle != NULL)
         name = sieve_tag_string(run, handle);
     return sieve_hash_key(run->arena, "duplicate", handle != NULL ? "handle" : "default",
-        name.data, value->data, NULL);
+        whole(run, &name), whole(run, value), NULL);
 }
 
 static uint64_t period(const struct sieve_run *run, const struct sieve_node *node)

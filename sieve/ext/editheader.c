@@ -4,7 +4,8 @@
  * RFC 5293. Status: complete.
  *
  * Received and Auto-Submitted can never be deleted (RFC 5293 6: loops are found by them), Subject
- * can always be changed; what the site protects is left alone without an error. Values are decoded
+ * can always be changed; what the site protects is left alone without an error, and so is the
+ * Original-Subject or Original-From of a replace (RFC 5703 5). Values are decoded
  * when looked at and encoded when added. Actions that were said before keep the header they saw.
  */
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "lda/mail/message.h"
 
 #include "sieve/ext/list.h"
+#include "sieve/ext/replace.h"
 #include "sieve/sieve-internal.h"
 
 #define DEFAULT_MAX_VALUE 2048u
@@ -227,7 +229,7 @@ static enum sieve_status run_deleteheader(struct sieve_run *run, const struct si
     if (!sieve_header_name_is_valid(&name))
         return sieve_fail(run, node, "deleteheader: the field name '%.80s' is invalid",
             name.data);
-    if (!may_delete(run->options, name.data)) {
+    if (!may_delete(run->options, name.data) || replace_added(run, name.data)) {
         sieve_trace(run, node, "field \"%s\" is protected", name.data);
         return SIEVE_NEXT;
     }

@@ -222,18 +222,31 @@ static enum sieve_status run_valid(struct sieve_run *run, const struct sieve_nod
 
 /* --------------------------------------------------------------- notify_method_capability (5) */
 
-/* Nobody can tell whether a reader of mail is online: "maybe" (RFC 5436 2.8). */
+/* What the capability of the method is; NULL: neither of them is known. Nobody can tell whether a
+ * reader of mail is online: "maybe" (RFC 5436 2.8). A copy can be filed of each mail; there the
+ * scheme alone is enough of a URI (RFC 8580 6.1). */
+static const char *capability_of(struct sieve_run *run, const struct sieve_string *method,
+    const char *capability)
+{
+    if (g_ascii_strcasecmp(capability, "fcc") == 0)
+        return is_mailto(method->data) ? "yes" : NULL;
+    return g_ascii_strcasecmp(capability, "online") == 0 && is_valid(run, method) ? "maybe" : NULL;
+}
+
 static enum sieve_status run_capability(struct sieve_run *run, const struct sieve_node *node)
 {
     struct sieve_string method = sieve_arg_string(run, node, 0);
     struct sieve_string capability = sieve_arg_string(run, node, 1);
-    struct sieve_string value = sieve_str("maybe");
+    const char *said = capability_of(run, &method, capability.data);
     struct sieve_match match;
     enum sieve_status status = SIEVE_FALSE;
 
     sieve_match_begin(&match, run, node);
-    if (is_valid(run, &method) && g_ascii_strcasecmp(capability.data, "online") == 0)
+    if (said != NULL) {
+        struct sieve_string value = sieve_str(said);
+
         status = sieve_match_value(&match, &value);
+    }
     return sieve_match_finish(&match, status);
 }
 

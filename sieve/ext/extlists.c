@@ -73,51 +73,63 @@ static void free_answers(void *data)
 }
 
 /* Answers are remembered for the run: a script asks for the same sender in one rule after
- * another. */
+ * another. The entry of the list, or NULL where nothing matched. */
 static GHashTable *answers_of(struct sieve_run *run)
 {
     GHashTable **answers = sieve_sequence_state(run, &sieve_ext_extlists, sizeof(*answers));
 
     if (*answers == NULL)
         *answers = arena_own(run->arena,
-            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL), free_answers);
+            g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free), free_answers);
     return *answers;
 }
 
+/* YES: @ret_entry is what the list calls it, of the run's memory. */
 static enum sieve_answer contains(struct sieve_run *run, const struct sieve_node *node,
-    const char *list, const struct sieve_string *value)
+    const char *list, const struct sieve_string *value, const char **ret_entry)
 {
     GHashTable *answers = answers_of(run);
     g_autofree char *key = g_strconcat(list, "\n", value->data, NULL), *entry = NULL;
     gpointer known;
 
-    if (g_hash_table_lookup_extended(answers, key, NULL, &known))
-        return (enum sieve_answer)GPOINTER_TO_INT(known);
+    if (g_hash_table_lookup_extended(answers, key, NULL, &known)) {
+        *ret_entry = known;
+        return known != NULL ? SIEVE_YES : SIEVE_NO;
+    }
     if (!sieve_work(run, node, LOOKUP_WORK))
         return SIEVE_FAILED;
     enum sieve_answer answer = run->host->list_contains(run->host->ctx, list, value->data, &entry);
-    if (answer == SIEVE_FAILED)
+    if (answer == SIEVE_FAILED) {
         sieve_fail_host(run, node, "what is in a list");
-    else
-        g_hash_table_insert(answers, g_steal_pointer(&key), GINT_TO_POINTER(answer));
+        return answer;
+    }
+    if (answer == SIEVE_YES && entry == NULL)
+        entry = g_strdup(value->data);
+    *ret_entry = answer == SIEVE_YES ? entry : NULL;
+    g_hash_table_insert(answers, g_steal_pointer(&key),
+        answer == SIEVE_YES ? g_steal_pointer(&entry) : NULL);
     return answer;
 }
 
 static enum sieve_status match_list(struct sieve_match *match, const struct sieve_string *value,
     const struct sieve_string *key)
 {
-    const char *list = sieve_list_name(match->run->arena, key->data);
+    const char *list = sieve_list_name(match->run->arena, key->data), *entry;
 
     if (match->run->host->list_contains == NULL || value->length == 0 ||
         strlen(value->data) != value->length ||
         !g_utf8_validate_len(value->data, value->length, NULL))
         return SIEVE_FALSE;
-    switch (contains(match->run, match->node, list, value)) {
+    switch (contains(match->run, match->node, list, value, &entry)) {
     case SIEVE_FAILED:
         return SIEVE_ERROR;
-    case SIEVE_YES:
-        sieve_match_capture(match->run, value, 1);
+    case SIEVE_YES: {
+        /* "the value in the list that matched": its letters, not the message's */
+        struct sieve_string matched = sieve_str(entry);
+
+        sieve_match_capture(match->run, &matched, 1);
         return SIEVE_TRUE;
+    }
     case SIEVE_NO:
         break;
     }

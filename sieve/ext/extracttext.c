@@ -3,7 +3,8 @@
  *
  * RFC 5703, section 7. Status: complete. Needs variables and foreverypart.
  *
- * Modifiers of `set` may stand at it. What is no text gives the empty string.
+ * Modifiers of `set` may stand at it. What is no text, and text in a transfer encoding or charset
+ * that nobody knows, gives the empty string. Bytes that are none of their charset become U+FFFD.
  */
 #include <string.h>
 
@@ -40,6 +41,18 @@ static bool check_extracttext(struct sieve_compiler *compiler, struct sieve_node
     return node->data != NULL;
 }
 
+/* False: an encoding or a charset that nobody knows. */
+static bool is_readable(struct message_part *part)
+{
+    static const char *const encodings[] = {"7bit", "8bit", "binary", "base64",
+        "quoted-printable", "x-uuencode", "uuencode", "x-uue", "uue", "", NULL};
+    const char *charset = message_part_param(part, "charset");
+    const char *encoding = message_part_encoding(part);
+
+    return (encoding == NULL || g_strv_contains(encodings, encoding)) &&
+        (charset == NULL || *charset == '\0' || charset_is_known(charset));
+}
+
 /* The part's text with CRLF, at most as many characters as :first says. */
 static bool part_text(struct sieve_run *run, const struct sieve_node *node,
     struct message_part *part, struct sieve_string *ret_text)
@@ -49,7 +62,8 @@ static bool part_text(struct sieve_run *run, const struct sieve_node *node,
     struct error err;
 
     *ret_text = (struct sieve_string){"", 0};
-    if (part == NULL || strcmp(message_part_type(part), "text") != 0)
+    if (part == NULL || strcmp(message_part_type(part), "text") != 0 ||
+        !is_readable(part))
         return true;
     if (!message_part_text(part, run->options->limits.max_variable_size, &text, &err)) {
         sieve_fail(run, node, "cannot read a part of the message: %s", err.text);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sieve/ext/imap4flags.h"
+#include "sieve/ext/special_use.h"
 #include "sieve/sieve-internal.h"
 
 static bool is_mailbox(const struct sieve_string *name)
@@ -40,9 +41,12 @@ static enum sieve_status find_mailbox(struct sieve_run *run, const struct sieve_
 
     if (use != NULL) {
         store->special_use = sieve_tag_string(run, use).data;
-        if (host->special_use != NULL)
-            answer = host->special_use(host->ctx, NULL, store->special_use, &mailbox);
-    } else if (id != NULL) {
+        return special_use_find(run, node, store->mailbox, store->special_use,
+                   &store->mailbox) == SIEVE_FAILED
+            ? SIEVE_ERROR
+            : SIEVE_NEXT;
+    }
+    if (id != NULL) {
         store->mailbox_id = sieve_tag_string(run, id).data;
         if (host->mailbox_by_id != NULL)
             answer = host->mailbox_by_id(host->ctx, store->mailbox_id, &mailbox);

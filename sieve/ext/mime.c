@@ -42,13 +42,25 @@ static bool check_needs_mime(struct sieve_compiler *compiler, struct sieve_node 
 
 /* ------------------------------------------------------------------ values */
 
+/* The two fields that have types and parameters to look at. */
+static bool is_structured(const char *name)
+{
+    return g_ascii_strcasecmp(name, "Content-Type") == 0 ||
+        g_ascii_strcasecmp(name, "Content-Disposition") == 0;
+}
+
 /* "text/plain; charset=x": its type, subtype or both, lower case as the RFC's examples; what has no
- * slash (Content-Disposition) is all type. False: nothing there. */
-static bool content_value(struct arena *arena, const char *raw, const char *option,
-    struct sieve_string *ret)
+ * slash (Content-Disposition) is all type; other fields are a blank string (4.1). False: nothing
+ * there. */
+static bool content_value(struct arena *arena, const char *name, const char *raw,
+    const char *option, struct sieve_string *ret)
 {
     g_autoptr(GString) text = g_string_new(NULL);
     unsigned depth = 0;
+
+    *ret = sieve_str("");
+    if (!is_structured(name))
+        return true;
 
     for (const char *at = raw; *at != '\0' && (depth > 0 || *at != ';'); at++) {
         if (*at == '(')
@@ -76,7 +88,7 @@ static void add_params(struct sieve_run *run, const struct sieve_bound_tag *tag,
     struct sieve_list params = sieve_tag_list(run, tag);
     bool is_type = g_ascii_strcasecmp(name, "Content-Type") == 0;
 
-    if (!is_type && g_ascii_strcasecmp(name, "Content-Disposition") != 0)
+    if (!is_structured(name))
         return;
     for (size_t i = 0; i < params.count; i++) {
         const char *value = is_type ? message_part_param(part, params.items[i].data)
@@ -106,7 +118,7 @@ static void add_fields(struct sieve_run *run, const struct sieve_node *node,
          i = headers_find(headers, name, i + 1)) {
         struct sieve_string value;
 
-        if (content_value(run->arena, headers_raw(headers, i), option->tag->name, &value))
+        if (content_value(run->arena, name, headers_raw(headers, i), option->tag->name, &value))
             sieve_values_add(values, value, NULL, name);
     }
 }

@@ -6,6 +6,8 @@
  * Inside of a foreverypart loop the current part is replaced, else the message; its header stays,
  * but for Content-* and what :subject and :from say. The loop does not go into what is new.
  */
+#include "sieve/ext/replace.h"
+
 #include <string.h>
 
 #include "lda/mail/address.h"
@@ -28,11 +30,38 @@ static bool is_mailbox_list(const char *text)
     return valid;
 }
 
+/* The fields of this run that editheader leaves alone (5). */
+struct replaced {
+    bool subject, from;
+};
+
+bool replace_added(struct sieve_run *run, const char *name)
+{
+    const struct replaced *added = sieve_sequence_state(run, &sieve_ext_replace, sizeof(*added));
+
+    return (added->subject && g_ascii_strcasecmp(name, "Original-Subject") == 0) ||
+        (added->from && g_ascii_strcasecmp(name, "Original-From") == 0);
+}
+
+/* With :mime the two mean nothing; an error rather than silence (5). */
+static bool check_no_mime(struct sieve_compiler *compiler, struct sieve_node *node,
+    struct sieve_bound_tag *bound)
+{
+    if (sieve_node_tag(node, "mime") == NULL)
+        return true;
+    sieve_error_at(compiler, bound->line, bound->column,
+        "the :%s tag for the %s command cannot be specified together with the :mime tag",
+        bound->tag->name, node->word->name);
+    return false;
+}
+
 static bool check_from(struct sieve_compiler *compiler, struct sieve_node *node,
     struct sieve_bound_tag *bound)
 {
     const struct sieve_string *from = sieve_constant(bound->arg);
 
+    if (!check_no_mime(compiler, node, bound))
+        return false;
     if (from == NULL || is_mailbox_list(from->data))
         return true;
     sieve_error_at(compiler, bound->line, bound->column,
@@ -68,23 +97,36 @@ static GString *text_entity(const char *text)
     return entity;
 }
 
-/* The first field of the name becomes @value; what it said stays as @original_name. */
-static void change_field(struct message *message, const char *name, const char *original_name,
+static size_t find_last(const struct headers *headers, const char *name)
+{
+    size_t last = HEADERS_NONE;
+
+    for (size_t i = headers_find(headers, name, 0); i != HEADERS_NONE;
+         i = headers_find(headers, name, i + 1))
+        last = i;
+    return last;
+}
+
+/* The field of the name becomes @value; what was said by it stays as @original_name. True when there
+ * was one. */
+static bool change_field(struct message *message, const char *name, const char *original_name,
     const char *value, bool is_address)
 {
     struct headers *headers = message_headers(message);
-    size_t at = headers_find(headers, name, 0);
+    bool had = false;
+    size_t at;
 
-    if (at != HEADERS_NONE) {
+    /* from the last to the first: what is added comes on top */
+    while ((at = find_last(headers, name)) != HEADERS_NONE) {
         g_autofree char *old = g_strdup(headers_value(headers, at));
 
-        while ((at = headers_find(headers, name, 0)) != HEADERS_NONE)
-            message_delete_header(message, at);
+        message_delete_header(message, at);
         message_add_header(message, original_name, old, false);
+        had = true;
     }
     if (!is_address) {
         message_add_header(message, name, value, false);
-        return;
+        return had;
     }
     AUTO_ADDRESS_LIST list = address_list_parse(value, 0, NULL);
     g_autoptr(GString) text = g_string_new(NULL);
@@ -94,6 +136,7 @@ static void change_field(struct message *message, const char *name, const char *
         g_string_append_printf(text, "%s%s", i > 0 ? ", " : "", one);
     }
     message_add_header(message, name, text->str, false);
+    return had;
 }
 
 static enum sieve_status change_header(struct sieve_run *run, const struct sieve_node *node,
@@ -101,12 +144,13 @@ static enum sieve_status change_header(struct sieve_run *run, const struct sieve
 {
     const struct sieve_bound_tag *subject = sieve_node_tag(node, "subject");
     const struct sieve_bound_tag *from = sieve_node_tag(node, "from");
+    struct replaced *added = sieve_sequence_state(run, &sieve_ext_replace, sizeof(*added));
 
     if (subject != NULL) {
         struct sieve_string text = sieve_tag_string(run, subject);
 
-        change_field(message, "Subject", "Original-Subject", sieve_text_lf(run->arena, &text),
-            false);
+        added->subject |= change_field(message, "Subject", "Original-Subject",
+            sieve_text_lf(run->arena, &text), false);
     }
     if (from != NULL) {
         struct sieve_string text = sieve_tag_string(run, from);
@@ -114,7 +158,7 @@ static enum sieve_status change_header(struct sieve_run *run, const struct sieve
 
         /* an address that cannot be used is ignored, as the RFC suggests */
         if (is_mailbox_list(value))
-            change_field(message, "From", "Original-From", value, true);
+            added->from |= change_field(message, "From", "Original-From", value, true);
         else
             sieve_log(run, node, "replace: the :from address '%.200s' is invalid", value);
     }
@@ -151,7 +195,7 @@ static enum sieve_status run_replace(struct sieve_run *run, const struct sieve_n
 
 static const struct sieve_tag tags[] = {
     {.name = "mime", .argument = ""},
-    {.name = "subject", .argument = "s"},
+    {.name = "subject", .argument = "s", .check = check_no_mime},
     {.name = "from", .argument = "s", .check = check_from},
     {NULL},
 };

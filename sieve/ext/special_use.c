@@ -3,9 +3,11 @@
  *
  * RFC 8579. Status: complete.
  *
- * The flag finds the mailbox when the action is carried out; where no mailbox has it, the one that
- * fileinto names is used, and with :create made with that flag.
+ * The flag finds the mailbox; where no mailbox has it, the one that fileinto names is used, and with
+ * :create made with that flag. Where several have it, and the named one among them, it is that one.
  */
+#include "sieve/ext/special_use.h"
+
 #include <string.h>
 
 #include "sieve/ext/list.h"
@@ -92,26 +94,44 @@ static bool check_tag(struct sieve_compiler *compiler, struct sieve_node *node,
     return false;
 }
 
+enum sieve_answer special_use_find(struct sieve_run *run, const struct sieve_node *node,
+    const char *named, const char *flag, const char **ret_mailbox)
+{
+    const struct sieve_host *host = run->host;
+    enum sieve_answer answer = SIEVE_NO;
+    g_autofree char *mailbox = NULL;
+
+    if (host->special_use == NULL)
+        return SIEVE_NO;
+    answer = host->special_use(host->ctx, named, flag, NULL);
+    if (answer == SIEVE_YES) {
+        *ret_mailbox = named;
+        return SIEVE_YES;
+    }
+    if (answer == SIEVE_NO)
+        answer = host->special_use(host->ctx, NULL, flag, &mailbox);
+    if (answer == SIEVE_FAILED)
+        sieve_fail_host(run, node, "which mailbox has a special use");
+    if (answer != SIEVE_YES || mailbox == NULL)
+        return answer == SIEVE_FAILED ? answer : SIEVE_NO;
+    *ret_mailbox = arena_strdup(run->arena, mailbox);
+    sieve_trace(run, node, "special use %s: mailbox \"%s\"", flag, mailbox);
+    return SIEVE_YES;
+}
+
 static enum sieve_status apply_tag(struct sieve_run *run, const struct sieve_node *node,
     const struct sieve_bound_tag *bound, struct sieve_action *action)
 {
     struct sieve_string flag = sieve_tag_string(run, bound);
-    g_autofree char *mailbox = NULL;
-    enum sieve_answer answer = SIEVE_NO;
 
     if (!is_flag(&flag))
         return sieve_fail(run, node, "the :specialuse argument '%.80s' is no special-use flag",
             flag.data);
-    if (run->host->special_use != NULL)
-        answer = run->host->special_use(run->host->ctx, NULL, flag.data, &mailbox);
-    if (answer == SIEVE_FAILED)
-        return sieve_fail_host(run, node, "which mailbox has a special use");
     action->store.special_use = flag.data;
-    if (answer == SIEVE_YES && mailbox != NULL) {
-        action->store.mailbox = arena_strdup(run->arena, mailbox);
-        sieve_trace(run, node, "special use %s: mailbox \"%s\"", flag.data, mailbox);
-    }
-    return SIEVE_NEXT;
+    return special_use_find(run, node, action->store.mailbox, flag.data,
+               &action->store.mailbox) == SIEVE_FAILED
+        ? SIEVE_ERROR
+        : SIEVE_NEXT;
 }
 
 static bool check_fcc(struct sieve_compiler *compiler, struct sieve_node *node,

@@ -113,7 +113,7 @@ static bool was_redirected(struct message *message, const char *recipient)
 }
 
 static bool redirect(struct sieve_svtest *state, struct sieve_run *run, struct message *message,
-    const char *address)
+    const struct sieve_redirect *redirect)
 {
     const char *sender = sender_from_setting(run, "sieve_redirect_envelope_from");
     const char *user = svtest_setting(state, "sieve_user_email");
@@ -124,6 +124,8 @@ static bool redirect(struct sieve_svtest *state, struct sieve_run *run, struct m
 
     if (was_redirected(message, recipient) || was_redirected(message, final))
         return true;
+    if (redirect->dsn_notify != NULL || redirect->dsn_ret != NULL || redirect->by_time != NULL)
+        sender = recipient; /* RFC 6009 6.1, 7.1 */
     if (sender == NULL || run->envelope->from == NULL || *run->envelope->from == '\0')
         sender = run->envelope->from != NULL ? run->envelope->from : "";
     struct message *copy = message_copy(message);
@@ -131,7 +133,7 @@ static bool redirect(struct sieve_svtest *state, struct sieve_run *run, struct m
     bool fine = svtest_message_text(copy, &text, &length);
     message_free(copy);
     if (fine)
-        queue(state, text, length, sender, address);
+        queue(state, text, length, sender, redirect->address);
     return fine;
 }
 
@@ -170,7 +172,7 @@ static bool carry_out(struct sieve_svtest *state, struct sieve_run *run,
     case SIEVE_ACTION_FILEINTO:
         return store(state, message, &action->store);
     case SIEVE_ACTION_REDIRECT:
-        return redirect(state, run, message, action->redirect.address);
+        return redirect(state, run, message, &action->redirect);
     case SIEVE_ACTION_PIPE:
         return run_pipe(state, message, &action->pipe);
     case SIEVE_ACTION_VACATION:

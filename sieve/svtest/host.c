@@ -79,11 +79,11 @@ static enum sieve_answer special_use(void *ctx, const char *mailbox, const char 
     char **ret_mailbox)
 {
     struct sieve_svtest *state = ctx;
-    GHashTableIter iter;
-    gpointer name;
+    g_autoptr(GList) names = g_list_sort(g_hash_table_get_keys(state->mailboxes),
+        (GCompareFunc)strcmp);
 
-    g_hash_table_iter_init(&iter, state->mailboxes);
-    while (g_hash_table_iter_next(&iter, &name, NULL)) {
+    for (const GList *item = names; item != NULL; item = item->next) {
+        const char *name = item->data;
         g_autofree char *uses = NULL;
 
         if ((mailbox != NULL && strcmp(name, mailbox) != 0) ||

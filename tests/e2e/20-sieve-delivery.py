@@ -225,8 +225,8 @@ def outgoing(s, box, outbox):
                ':bymode "return" "away@remote.example"; }')
     box.want([], None, "--dsn", "ENVID=QQ+2B1", "--dsn", "RET=FULL", "--auth", "dora")
     (words, _, _), = outbox.take()
-    want_equal(words, ["-i", "-f", BOB, "-N", "SUCCESS,FAILURE", "-R", "HDRS", "-V", "QQ+1", "--",
-                       "away@remote.example"], "the arguments of sendmail")
+    want_equal(words, ["-i", "-f", ALICE, "-N", "SUCCESS,FAILURE", "-R", "HDRS", "--",
+                       "away@remote.example"], "the arguments of sendmail: reports go to the script's owner")
     want("without its delivery time" in box.said, "what cannot be carried is told", box.said)
 
 

@@ -189,6 +189,36 @@ static void who_sends_a_redirect(void **state)
     }
 }
 
+/* RFC 6009 6.1 and 7.1: they go to the owner of the script, whatever is configured. */
+static void reports_asked_for_go_to_the_owner(void **state)
+{
+    static const struct sieve_redirect rows[] = {
+        {.address = "a@b", .dsn_notify = "NEVER"},
+        {.address = "a@b", .dsn_ret = "HDRS"},
+        {.address = "a@b", .by_time = "600"},
+    };
+    static const char *const settings[] = {"sender", "postmaster", "<fixed@z>"};
+
+    (void)state;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        for (size_t j = 0; j < G_N_ELEMENTS(settings); j++) {
+            struct sieve_action action = {.kind = SIEVE_ACTION_REDIRECT, .redirect = rows[i]};
+            struct plan_policy with = policy;
+            char *sender = envelope.sender;
+
+            with.redirect_sender = settings[j];
+            struct plan *plan = build(&action, 1, "", &with);
+            assert_string_equal(((struct plan_send *)plan->sends->pdata[0])->from, "u@x");
+            plan_free(plan);
+            envelope.sender = (char *)"";
+            plan = build(&action, 1, "", &with);
+            envelope.sender = sender;
+            assert_string_equal(((struct plan_send *)plan->sends->pdata[0])->from, "");
+            plan_free(plan);
+        }
+    }
+}
+
 static void what_the_mta_refuses_is_kept(void **state)
 {
     struct sieve_action actions[] = {REDIRECT("a@b"), REDIRECT("c@d")};
@@ -224,6 +254,7 @@ int main(void)
         cmocka_unit_test(flags_of_one_mailbox_add_up),
         cmocka_unit_test(an_edited_message_is_a_copy_of_its_own),
         cmocka_unit_test(who_sends_a_redirect),
+        cmocka_unit_test(reports_asked_for_go_to_the_owner),
         cmocka_unit_test(what_the_mta_refuses_is_kept),
         cmocka_unit_test(a_vacation_is_remembered),
     };

@@ -1,0 +1,2 @@
+require "convert";
+convert "image" "image/jpeg" [""];

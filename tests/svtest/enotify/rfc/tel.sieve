@@ -1,0 +1,2 @@
+require "enotify";
+notify :message "You got mail" "tel:+14085551212";

@@ -1,0 +1,2 @@
+require ["envelope", "envelope-deliverby"];
+if envelope :domain "bymode" "x" { keep; }

@@ -1,0 +1,2 @@
+require ["vacation", "fcc", "mailbox"];
+vacation :fcc "Sent" :create :create "Gone.";

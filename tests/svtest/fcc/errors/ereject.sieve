@@ -1,0 +1,2 @@
+require ["ereject", "fcc"];
+ereject :fcc "Sent" "No.";

@@ -1,0 +1,2 @@
+require ["vacation", "mailboxid"];
+vacation :mailboxid "F1" "Gone.";

@@ -1,0 +1,2 @@
+require "fcc";
+redirect :fcc "Sent" "a@example.org";

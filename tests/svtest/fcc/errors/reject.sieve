@@ -1,0 +1,2 @@
+require ["reject", "fcc"];
+reject :fcc "Sent" "No.";

@@ -1,0 +1,2 @@
+require ["vacation", "special-use"];
+vacation :specialuse "\\Sent" "Gone.";

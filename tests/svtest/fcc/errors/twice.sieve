@@ -1,0 +1,2 @@
+require ["vacation", "fcc"];
+vacation :fcc "Sent" :fcc "Also" "Gone.";

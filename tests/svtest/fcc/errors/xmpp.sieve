@@ -1,0 +1,2 @@
+require ["enotify", "fcc"];
+notify :fcc "Sent" "xmpp:ken@example.com";
