@@ -23,25 +23,62 @@
 
 /* ------------------------------------------------------------------ patterns */
 
-/* Behind the ']' of a bracket expression that begins at @at, read as POSIX does: ']' in front is a
- * letter, a backslash too, [:alpha:] is one thing. 0: it does not end. */
-static size_t bracket_end(const struct sieve_string *pattern, size_t at)
+static bool is_kind(char c)
 {
-    size_t i = at + 1;
+    return c == ':' || c == '.' || c == '=';
+}
 
-    i += i < pattern->length && pattern->data[i] == '^';
+/* Behind the "[:alpha:]", "[.x.]" or "[=x=]" that begins at @at in a bracket expression. @at: none
+ * begins there. 0: it does not end. */
+static size_t item_end(const struct sieve_string *pattern, size_t at)
+{
+    char kind = at + 1 < pattern->length ? pattern->data[at + 1] : '\0';
+
+    if (pattern->data[at] != '[' || !is_kind(kind))
+        return at;
+    for (size_t i = at + 2; i + 1 < pattern->length; i++)
+        if (pattern->data[i] == kind && pattern->data[i + 1] == ']')
+            return i + 2;
+    return 0;
+}
+
+/* Behind the '[' or "[^" at @at. */
+static size_t bracket_begin(const struct sieve_string *pattern, size_t at)
+{
+    return at + 1 < pattern->length && pattern->data[at + 1] == '^' ? at + 2 : at + 1;
+}
+
+/* Behind the ']' of a bracket expression that begins at @at, read as POSIX does: ']' in front is a
+ * letter, a backslash too, [:alpha:] is one thing. 0: it does not end, and @ret_fault is the place
+ * of an item that does not, where there is one. */
+static size_t bracket_end(const struct sieve_string *pattern, size_t at, size_t *ret_fault)
+{
+    size_t i = bracket_begin(pattern, at);
+
     i += i < pattern->length && pattern->data[i] == ']';
-    for (; i < pattern->length && pattern->data[i] != ']'; i++) {
-        char kind = i + 1 < pattern->length ? pattern->data[i + 1] : '\0';
+    while (i < pattern->length && pattern->data[i] != ']') {
+        size_t end = item_end(pattern, i);
 
-        if (pattern->data[i] != '[' || (kind != ':' && kind != '.' && kind != '='))
-            continue;
-        for (i += 2; i + 1 < pattern->length; i++)
-            if (pattern->data[i] == kind && pattern->data[i + 1] == ']')
-                break;
-        i++;
+        if (end == 0) {
+            *ret_fault = i;
+            return 0;
+        }
+        /* "\[:" opens nothing for PCRE2, and is meant so */
+        if (pattern->data[i] == '\\' && i + 1 < pattern->length && pattern->data[i + 1] == '[')
+            end = i + 2;
+        i = end > i ? end : i + 1;
     }
     return i < pattern->length ? i + 1 : 0;
+}
+
+/* The one character of "[.x.]" or "[=x=]" between @at and @end; the longer names that POSIX leaves
+ * to each locale are none of ours. NULL: more than one, or none. */
+static const char *collating_element(const struct sieve_string *pattern, size_t at, size_t end)
+{
+    const char *name = pattern->data + at + 2;
+    size_t length = end - at - 4;
+
+    return length > 0 && length == (size_t)g_utf8_skip[(guchar)*name] ? name : NULL;
 }
 
 /* GNU's word boundaries and buffer ends. NULL: not one of them. */
@@ -56,6 +93,73 @@ static const char *gnu_escape(char letter)
     }
 }
 
+/* The bracket expression from @at to @end. "[:alpha:]" alone is the letters in it, as regcomp(3) has
+ * it, and what stands for one character becomes it: PCRE2 has neither. */
+static void translate_bracket(GString *out, const struct sieve_string *pattern, size_t at,
+    size_t end, bool posix)
+{
+    size_t begin = bracket_begin(pattern, at);
+
+    g_string_append_len(out, pattern->data + at, (gssize)(begin - at));
+    if (is_kind(pattern->data[begin]))
+        g_string_append_c(out, '\\');
+    for (size_t i = begin; i < end;) {
+        size_t behind = item_end(pattern, i);
+        const char *element;
+
+        if (behind <= i || behind >= end) {
+            bool escaped = pattern->data[i] == '\\' && pattern->data[i + 1] == '[';
+
+            if (posix && pattern->data[i] == '\\')
+                g_string_append_c(out, '\\');
+            g_string_append_c(out, pattern->data[i++]);
+            if (escaped)
+                g_string_append_c(out, pattern->data[i++]);
+            continue;
+        }
+        element = pattern->data[i + 1] != ':' ? collating_element(pattern, i, behind) : NULL;
+        if (element == NULL) {
+            g_string_append_len(out, pattern->data + i, (gssize)(behind - i));
+        } else {
+            if ((guchar)*element < 0x80 && !g_ascii_isalnum(*element))
+                g_string_append_c(out, '\\');
+            g_string_append_len(out, element, g_utf8_skip[(guchar)*element]);
+        }
+        i = behind;
+    }
+}
+
+/* What PCRE2 takes for letters and POSIX for a mistake. False: @ret_error says what is wrong.
+ * @ret_bare: there is a "[:alpha:]" that is no class, but the letters in it. */
+static bool check_brackets(const struct sieve_string *pattern, bool *ret_bare, char *ret_error,
+    size_t error_size)
+{
+    *ret_bare = false;
+    for (size_t i = 0; i < pattern->length; i++) {
+        size_t fault = 0, end;
+
+        if (pattern->data[i] == '\\') {
+            i++;
+            continue;
+        }
+        if (pattern->data[i] != '[')
+            continue;
+        end = bracket_end(pattern, i, &fault);
+        if (end == 0 && fault > 0) {
+            char kind = pattern->data[fault + 1];
+
+            g_snprintf(ret_error, error_size, "'[%c' in brackets is not closed by '%c]'", kind,
+                kind);
+            return false;
+        }
+        if (end == 0)
+            return true; /* PCRE2 says so */
+        *ret_bare |= end - i > 4 && pattern->data[i + 1] == ':' && pattern->data[end - 2] == ':';
+        i = end - 1;
+    }
+    return true;
+}
+
 /* What PCRE2 would read otherwise: \< \> \` \', with @posix a backslash in brackets; without case
  * i;ascii-casemap lets only ASCII letters be equal (@ascii_case). */
 static GString *translate(const struct sieve_string *pattern, bool posix, bool ascii_case)
@@ -64,7 +168,7 @@ static GString *translate(const struct sieve_string *pattern, bool posix, bool a
 
     for (size_t i = 0; i < pattern->length; i++) {
         char c = pattern->data[i];
-        size_t end;
+        size_t end, fault;
 
         if (c == '\\' && i + 1 < pattern->length) {
             const char *gnu = gnu_escape(pattern->data[i + 1]);
@@ -74,13 +178,14 @@ static GString *translate(const struct sieve_string *pattern, bool posix, bool a
             else
                 g_string_append_len(out, pattern->data + i, 2);
             i++;
-        } else if (c == '[' && (end = bracket_end(pattern, i)) > 0) {
-            for (; i < end; i++) {
-                if (posix && pattern->data[i] == '\\')
-                    g_string_append_c(out, '\\');
-                g_string_append_c(out, pattern->data[i]);
+        } else if (c == '[') {
+            end = bracket_end(pattern, i, &fault);
+            if (end == 0) { /* PCRE2 says so */
+                g_string_append_len(out, pattern->data + i, (gssize)(pattern->length - i));
+                break;
             }
-            i--;
+            translate_bracket(out, pattern, i, end, posix);
+            i = end - 1;
         } else if (ascii_case && (unsigned char)c >= 0xC0) {
             size_t n = (size_t)g_utf8_skip[(guchar)c];
 
@@ -113,14 +218,16 @@ static pcre2_code *compile_text(const GString *text, unsigned char fold, char *r
     return regex;
 }
 
-/* NULL: @ret_error says why not. The arena owns it. */
+/* NULL: @ret_error says why not. The arena owns it. @ret_bare: see check_brackets. */
 static pcre2_code *compile(struct arena *arena, const struct sieve_string *pattern,
-    unsigned char fold, char *ret_error, size_t error_size)
+    unsigned char fold, bool *ret_bare, char *ret_error, size_t error_size)
 {
     if (pattern->length > MAX_PATTERN) {
         g_strlcpy(ret_error, "it is too long", error_size);
         return NULL;
     }
+    if (!check_brackets(pattern, ret_bare, ret_error, error_size))
+        return NULL;
     g_autoptr(GString) text = translate(pattern, false, fold == SIEVE_FOLD_ASCII);
     pcre2_code *regex = compile_text(text, fold, ret_error, error_size);
     if (regex == NULL) {
@@ -142,6 +249,7 @@ static bool check_regex(struct sieve_compiler *compiler, struct sieve_node *node
     struct sieve_match_spec *spec, const struct sieve_arg *keys)
 {
     char why[128] = "";
+    bool bare = false;
 
     if (spec->comparator->numeric) {
         sieve_error(compiler, node, "the comparator '%s' does not support ':regex'",
@@ -155,12 +263,17 @@ static bool check_regex(struct sieve_compiler *compiler, struct sieve_node *node
 
         if (pattern == NULL)
             continue;
-        codes[i] = compile(compiler->arena, pattern, spec->comparator->fold, why, sizeof(why));
+        codes[i] = compile(compiler->arena, pattern, spec->comparator->fold, &bare, why,
+            sizeof(why));
         if (codes[i] == NULL) {
             sieve_error_at(compiler, keys->strings[i].line, keys->strings[i].column,
                 "invalid regular expression '%.128s': %s", pattern->data, why);
             return false;
         }
+        if (bare)
+            sieve_warning_at(compiler, keys->strings[i].line, keys->strings[i].column,
+                "'[:…:]' in '%.128s' is one of the letters in it; a class is written [[:…:]]",
+                pattern->data);
     }
     return true;
 }
@@ -185,8 +298,10 @@ static const pcre2_code *code_of(struct sieve_match *match, const struct sieve_s
         match->data = ARENA_ARRAY(match->run->arena, struct run_code, match->keys.count);
     struct run_code *code = &((struct run_code *)match->data)[index];
     if (!code->tried) {
+        bool bare;
+
         code->tried = true;
-        code->regex = compile(match->run->arena, key, match->spec->comparator->fold, why,
+        code->regex = compile(match->run->arena, key, match->spec->comparator->fold, &bare, why,
             sizeof(why));
         if (code->regex == NULL)
             sieve_log_error(match->run, match->node,
