@@ -30,7 +30,7 @@ enum db_kind { DB_SQLITE, DB_PGSQL };
 
 /* ------------------------------------------------------------------ values */
 
-enum db_type { DB_NULL, DB_INT, DB_REAL, DB_BOOL, DB_TEXT, DB_BYTES, DB_TIME };
+enum db_type { DB_NULL, DB_INT, DB_REAL, DB_BOOL, DB_TEXT, DB_BYTES, DB_TIME, DB_ARRAY };
 
 /* A parameter. Text is UTF-8 without NUL; PostgreSQL gets broken bytes as U+FFFD, SQLite as they are, so
  * what is kept must be valid (the caller's duty). Text and bytes are borrowed
@@ -40,7 +40,8 @@ struct db_value {
     int64_t number;     /* DB_INT, DB_BOOL, DB_TIME: seconds since the epoch */
     double real;
     const char *text;   /* DB_TEXT, DB_BYTES */
-    size_t length;      /* of DB_BYTES */
+    size_t length;      /* of DB_BYTES; elements of DB_ARRAY */
+    const struct db_value *elements; /* DB_ARRAY */
 };
 
 #define DB_VALUE_NULL ((struct db_value){.type = DB_NULL})
@@ -71,6 +72,13 @@ static inline struct db_value db_time(int64_t seconds)
 static inline struct db_value db_bytes(const void *bytes, size_t length)
 {
     return (struct db_value){.type = DB_BYTES, .text = bytes, .length = length};
+}
+
+/* PostgreSQL only (many rows in one statement, through unnest): all of one type but DB_BYTES and
+ * DB_ARRAY, or NULL. SQL says which: $1::text[]. */
+static inline struct db_value db_array(const struct db_value *elements, size_t count)
+{
+    return (struct db_value){.type = DB_ARRAY, .elements = elements, .length = count};
 }
 
 /* ------------------------------------------------------------------ connection */
@@ -109,6 +117,7 @@ enum db_fault {
     DB_FAULT_CONFLICT,   /* serialization failure, deadlock, locked: the transaction may be retried */
     DB_FAULT_LOST,       /* the connection; what was begun is undone (but see db_commit) */
     DB_FAULT_MISSING,    /* table or column missing: vmail migrate */
+    DB_FAULT_ROW,        /* what the row holds: a constraint, a trigger, a limit of the database */
     DB_FAULT_OTHER,
 };
 enum db_fault db_fault(const struct db *db);

@@ -58,6 +58,10 @@ static const struct {
      "an id has reached the end of its type: make it BIGINT, see docs/sql.md"},
     {"25006", ERROR_TEMPORARY, DB_FAULT_OTHER,
      "this server is read-only (a standby?); list all hosts with target_session_attrs=read-write"},
+    {"22", ERROR_TEMPORARY, DB_FAULT_ROW, NULL},    /* data exception */
+    {"23", ERROR_TEMPORARY, DB_FAULT_ROW, NULL},    /* a constraint of the site */
+    {"54", ERROR_TEMPORARY, DB_FAULT_ROW, NULL},    /* too large for an index */
+    {"P0001", ERROR_TEMPORARY, DB_FAULT_ROW, NULL}, /* a trigger of the site */
     {"08", ERROR_TEMPORARY, DB_FAULT_LOST, NULL},
     {"57P0", ERROR_TEMPORARY, DB_FAULT_LOST, NULL},
     {"", ERROR_TEMPORARY, DB_FAULT_OTHER, NULL},

@@ -82,6 +82,75 @@ static const char *keep_text(struct pgsql_parameters *parameters, char *text)
     return text;
 }
 
+/* A text element in double quotes. */
+static void append_quoted(GString *array, const char *text)
+{
+    g_string_append_c(array, '"');
+    while (*text != '\0') {
+        size_t plain = strcspn(text, "\"\\");
+
+        g_string_append_len(array, text, (gssize)plain);
+        text += plain;
+        if (*text != '\0') {
+            g_string_append_c(array, '\\');
+            g_string_append_c(array, *text++);
+        }
+    }
+    g_string_append_c(array, '"');
+}
+
+static void append_element(GString *array, const struct db_value *value)
+{
+    char buffer[MAX(G_ASCII_DTOSTR_BUF_SIZE, DB_TIME_TEXT_SIZE)];
+
+    switch (value->type) {
+    case DB_INT:
+        g_string_append_printf(array, "%" G_GINT64_FORMAT, value->number);
+        return;
+    case DB_REAL:
+        g_string_append(array, g_ascii_dtostr(buffer, sizeof buffer, value->real));
+        return;
+    case DB_BOOL:
+        g_string_append_c(array, value->number != 0 ? 't' : 'f');
+        return;
+    case DB_TIME:
+        db_time_format(value->number, buffer);
+        append_quoted(array, buffer);
+        return;
+    case DB_TEXT:
+        append_quoted(array, value->text);
+        return;
+    case DB_NULL:
+    case DB_BYTES:
+    case DB_ARRAY:
+        g_string_append(array, "NULL");
+        return;
+    }
+}
+
+/* PostgreSQL manual, 8.15.6: {"a","b\"c",NULL}. */
+static char *array_text(const struct db_value *elements, size_t count)
+{
+    GString *array = g_string_new("{");
+
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            g_string_append_c(array, ',');
+        append_element(array, &elements[i]);
+    }
+    g_string_append_c(array, '}');
+    return g_string_free(array, FALSE);
+}
+
+/* The server refuses the whole statement for a broken byte, and a mail must not wait for ever because
+ * a script or a header had one */
+static const char *valid_text(struct pgsql_parameters *parameters, const char *text)
+{
+    return g_utf8_validate(text, -1, NULL)
+               ? text
+               : keep_text(parameters, g_utf8_make_valid(text, -1));
+}
+
 void pgsql_parameters_fill(struct pgsql_parameters *parameters, const struct db_value *values,
                            size_t count)
 {
@@ -117,12 +186,11 @@ void pgsql_parameters_fill(struct pgsql_parameters *parameters, const struct db_
             break;
         }
         case DB_TEXT:
-            /* the server refuses the whole statement for a broken byte, and a mail must not wait for
-             * ever because a script or a header had one */
-            parameters->values[i] =
-                g_utf8_validate(value->text, -1, NULL)
-                    ? value->text
-                    : keep_text(parameters, g_utf8_make_valid(value->text, -1));
+            parameters->values[i] = valid_text(parameters, value->text);
+            break;
+        case DB_ARRAY:
+            parameters->values[i] = valid_text(
+                parameters, keep_text(parameters, array_text(value->elements, value->length)));
             break;
         case DB_BYTES:
             parameters->types[i] = OID_BYTEA;

@@ -82,7 +82,9 @@ static struct cause cause_of(struct db *db, int code)
         if (code == SQLITE_CONSTRAINT_FOREIGNKEY)
             return (struct cause){ERROR_CONFIG, DB_FAULT_OTHER,
                                   "the ids of user_query must be those of virtual_users"};
-        return (struct cause){ERROR_TEMPORARY, DB_FAULT_OTHER, NULL};
+        return (struct cause){ERROR_TEMPORARY, DB_FAULT_ROW, NULL};
+    case SQLITE_TOOBIG:
+        return (struct cause){ERROR_TEMPORARY, DB_FAULT_ROW, NULL};
     case SQLITE_ERROR:
         if (strstr(message, "no such table") != NULL || strstr(message, "no such column") != NULL ||
             strstr(message, "has no column") != NULL ||
@@ -330,6 +332,7 @@ static int bind_value(sqlite3_stmt *statement, int index, const struct db_value 
     case DB_TIME:
         db_time_format(value->number, time);
         return sqlite3_bind_text(statement, index, time, -1, SQLITE_TRANSIENT);
+    case DB_ARRAY: /* SQLite has none */
     case DB_NULL:
         break;
     }

@@ -5,7 +5,7 @@
 
 #include <glib.h>
 
-#include "store/db.h"
+#include "store/rows_values.h"
 #include "store/store-internal.h"
 
 /* In characters, as VARCHAR(n) counts. */
@@ -30,58 +30,53 @@ static const char *cut_message_id(const char *text, char **ret_memory)
     return shorter;
 }
 
-#define INSERT \
-    "INSERT INTO email_headers (user_id, subject, sender, recipient, date, is_read, file_is_read, " \
-    "mailbox, message_id, file, size, flags, refs, has_attachment, received_at, search_document) " \
-    "VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) "
+void rows_values_fill(struct rows_values *filled, const struct row_place *place,
+                      const struct header_row *row)
+{
+    char **memory = filled->memory;
+
+    memset(filled, 0, sizeof *filled);
+    filled->values[ROWS_USER_ID] = db_int(place->user_id);
+    filled->values[ROWS_SUBJECT] = db_text(store_cut(row->subject, CHARACTERS, &memory[0]));
+    filled->values[ROWS_SENDER] = db_text(store_cut(row->sender, CHARACTERS, &memory[1]));
+    filled->values[ROWS_RECIPIENT] = db_text(store_cut(row->recipient, CHARACTERS, &memory[2]));
+    filled->values[ROWS_DATE] = db_time(row->date);
+    filled->values[ROWS_IS_READ] = db_bool(place->is_read);
+    filled->values[ROWS_MAILBOX] = db_text(place->mailbox);
+    filled->values[ROWS_MESSAGE_ID] = db_text(cut_message_id(row->message_id, &memory[3]));
+    filled->values[ROWS_FILE] = db_text(place->file);
+    filled->values[ROWS_SIZE] = db_int(place->size);
+    filled->values[ROWS_FLAGS] = db_text(place->flags == NULL ? "" : place->flags);
+    filled->values[ROWS_REFS] = db_text(store_cut(row->refs, SIZE_MAX, &memory[4]));
+    filled->values[ROWS_HAS_ATTACHMENT] = db_bool(row->has_attachment);
+    filled->values[ROWS_RECEIVED_AT] = db_time(place->received_at);
+    filled->values[ROWS_DOCUMENT] = db_text(store_cut(row->search_document, SIZE_MAX, &memory[5]));
+}
+
+void rows_values_clear(struct rows_values *filled)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(filled->memory); i++)
+        g_clear_pointer(&filled->memory[i], g_free);
+}
 
 bool rows_queue_insert(struct db *db, const struct row_place *place, const struct header_row *row,
                        struct error *err)
 {
     static const char sql[] =
-        INSERT
+        "INSERT INTO email_headers (" ROWS_COLUMNS ") VALUES (" ROWS_PARAMETERS ") "
         "ON CONFLICT (user_id, mailbox, file) DO UPDATE SET subject = excluded.subject, "
         "sender = excluded.sender, recipient = excluded.recipient, date = excluded.date, "
         "is_read = excluded.is_read, file_is_read = excluded.file_is_read, "
         "message_id = excluded.message_id, size = excluded.size, flags = excluded.flags, "
         "refs = excluded.refs, has_attachment = excluded.has_attachment, "
         "received_at = excluded.received_at, search_document = excluded.search_document";
-    /* As above, but the envelope's recipient stays, and with it the document that holds it. */
-    static const char rebuild_sql[] =
-        INSERT
-        "ON CONFLICT (user_id, mailbox, file) DO UPDATE SET subject = excluded.subject, "
-        "sender = excluded.sender, "
-        "recipient = coalesce(excluded.recipient, email_headers.recipient), "
-        "date = excluded.date, "
-        "is_read = excluded.is_read, file_is_read = excluded.file_is_read, "
-        "message_id = excluded.message_id, size = excluded.size, flags = excluded.flags, "
-        "refs = excluded.refs, has_attachment = excluded.has_attachment, "
-        "received_at = coalesce(email_headers.received_at, excluded.received_at), "
-        "search_document = CASE WHEN excluded.recipient IS NULL AND "
-        "email_headers.recipient IS NOT NULL "
-        "THEN coalesce(email_headers.search_document, excluded.search_document) "
-        "ELSE excluded.search_document END";
-    g_autofree char *subject = NULL, *sender = NULL, *recipient = NULL, *message_id = NULL;
-    g_autofree char *refs = NULL, *document = NULL;
-    const struct db_value values[] = {
-        db_int(place->user_id),
-        db_text(store_cut(row->subject, CHARACTERS, &subject)),
-        db_text(store_cut(row->sender, CHARACTERS, &sender)),
-        db_text(store_cut(row->recipient, CHARACTERS, &recipient)),
-        db_time(row->date),
-        db_bool(place->is_read),
-        db_text(place->mailbox),
-        db_text(cut_message_id(row->message_id, &message_id)),
-        db_text(place->file),
-        db_int(place->size),
-        db_text(place->flags == NULL ? "" : place->flags),
-        db_text(store_cut(row->refs, SIZE_MAX, &refs)),
-        db_bool(row->has_attachment),
-        db_time(place->received_at),
-        db_text(store_cut(row->search_document, SIZE_MAX, &document)),
-    };
+    struct rows_values filled;
+    bool queued;
 
-    return db_queue(db, place->rebuild ? rebuild_sql : sql, values, G_N_ELEMENTS(values), NULL, NULL, err);
+    rows_values_fill(&filled, place, row);
+    queued = db_queue(db, sql, filled.values, ROWS_COLUMN_COUNT, NULL, NULL, err);
+    rows_values_clear(&filled);
+    return queued;
 }
 
 bool rows_queue_delete(struct db *db, int64_t user_id, const char *mailbox, const char *file,

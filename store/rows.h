@@ -19,8 +19,6 @@ struct row_place {
     bool is_read;
     const char *flags;       /* "\\Answered \\Flagged $label1", without \\Seen; NULL: none */
     int64_t received_at;     /* UTC seconds */
-    bool rebuild;            /* made again from the file alone: the row keeps what the file cannot say,
-                              * when it came and, without a To field, to whom */
 };
 
 /* Queues (db_queue) the insertion. A row of the same user, mailbox and file is written over: a

@@ -1,5 +1,6 @@
 /* What the files of a sync run share: sync.c the run, sync_folder.c one folder's rows and files,
- * sync_unknown.c files that need a row and rows that lost their file. */
+ * sync_unknown.c files that need a row and rows that lost their file, sync_rows.c rows on their way to
+ * the database. */
 #ifndef VMAIL_STORE_SYNC_INTERNAL_H
 #define VMAIL_STORE_SYNC_INTERNAL_H
 
@@ -9,6 +10,8 @@
 #include <glib.h>
 
 struct db_value;
+struct row_place;
+struct rows_batch;
 
 #define UNKNOWN_MAX 50000     /* files without a row that are kept in memory to find moves */
 
@@ -55,13 +58,16 @@ struct sync {
     GPtrArray *unknown;               /* of struct unknown_file */
     GHashTable *folders;              /* mailbox → struct folder_state */
     int statements;                   /* queued in the open transaction */
+    struct rows_batch *rows[2];       /* being filled: new ones, made again */
+    struct rows_batch *sent;          /* handed to the server in the open transaction, which holds
+                                       * nothing else; NULL: none */
     int64_t files;
 };
 
 /* --- sync.c */
 
 void sync_note(const struct sync *sync, const char *format, ...) G_GNUC_PRINTF(2, 3);
-/* Ends the open transaction, when there is one. */
+/* Writes all rows that are on their way, and ends the open transaction, when there is one. */
 bool sync_commit_batch(struct sync *sync, struct error *err);
 /* Opens a transaction when none is, and ends one that is full. */
 bool sync_next_statement(struct sync *sync, struct error *err);
@@ -95,6 +101,18 @@ bool sync_mbox_carry(struct sync *sync, const char *mailbox, GHashTable *wishes,
 /* The message as a file of its own, without what the mbox added; its mtime is when it was received. -1
  * with err->code ENOENT: the mbox was changed since. */
 int sync_mbox_extract(const struct sync *sync, const struct unknown_file *file, struct error *err);
+
+/* --- sync_rows.c */
+
+/* Puts the row (new, or @rebuild: made again) on its way; it arrives by sync_commit_batch at the latest. Rows
+ * go in transactions of their own; of one that the database refuses only that row is lost, with a note. */
+bool sync_rows_add(struct sync *sync, const struct row_place *place, bool rebuild,
+                   const struct header_row *row, struct error *err);
+/* Waits for the rows that were sent, if any. */
+bool sync_rows_settle(struct sync *sync, struct error *err);
+/* Sends what is there, and waits for it. */
+bool sync_rows_flush(struct sync *sync, struct error *err);
+void sync_rows_forget(struct sync *sync);
 
 /* --- sync_unknown.c */
 

@@ -8,7 +8,8 @@
  *   2. look again for files that seemed to be missing, until a look during which the directories
  *      did not change: readdir may pass over a file that is renamed meanwhile
  *   3. over all folders: missing rows and unknown files that belong together are moves
- *   4. add, remove, in transactions of BATCH statements; then keep the stamps
+ *   4. add, remove, in transactions of BATCH statements, rows in transactions of their own; then
+ *      keep the stamps
  */
 #include "store/sync-internal.h"
 
@@ -52,18 +53,22 @@ void sync_note(const struct sync *sync, const char *format, ...)
 
 /* ------------------------------------------------------------------ statements */
 
-bool sync_commit_batch(struct sync *sync, struct error *err)
+static bool commit_statements(struct sync *sync, struct error *err)
 {
     sync->statements = 0;
-    if (!db_in_transaction(sync->db))
-        return true;
-    return db_commit(sync->db, err) == DB_DURABLE;
+    return !db_in_transaction(sync->db) || db_commit(sync->db, err) == DB_DURABLE;
+}
+
+bool sync_commit_batch(struct sync *sync, struct error *err)
+{
+    return sync_rows_flush(sync, err) && commit_statements(sync, err);
 }
 
 /* Opens a transaction when none is, and ends one that is full. */
 bool sync_next_statement(struct sync *sync, struct error *err)
 {
-    if (sync->statements >= BATCH && !sync_commit_batch(sync, err))
+    if (!sync_rows_settle(sync, err) ||
+        (sync->statements >= BATCH && !commit_statements(sync, err)))
         return false;
     sync->statements++;
     return db_in_transaction(sync->db) || db_begin(sync->db, err);
@@ -262,6 +267,7 @@ static bool run_once(struct db *db, const struct sync_user *user, const struct s
     done = run(&sync, err);
     if (!done)
         db_rollback(db);
+    sync_rows_forget(&sync);
     g_hash_table_unref(sync.missing_by_file);
     g_hash_table_unref(sync.missing_by_message);
     g_hash_table_unref(sync.folders);

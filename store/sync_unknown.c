@@ -108,7 +108,6 @@ static bool insert_row(struct sync *sync, const struct unknown_file *file,
         .is_read = file->is_read,
         .flags = file->flags,
         .received_at = received_at(file->name, status),
-        .rebuild = file->rebuild,
     };
 
     if (file->rebuild)
@@ -117,9 +116,10 @@ static bool insert_row(struct sync *sync, const struct unknown_file *file,
         sync->counts->added++;
     if (sync->options->check_only)
         return true;
-    if (!sync_next_statement(sync, err) || !rows_queue_insert(sync->db, &place, row, err))
-        return false;
-    return file->rebuild || !is_sent_mailbox(sync, file->mailbox) ||
+    if (file->rebuild || !is_sent_mailbox(sync, file->mailbox))
+        return sync_rows_add(sync, &place, file->rebuild, row, err);
+    /* row and address book in one transaction: a second try counts no address twice */
+    return sync_next_statement(sync, err) && rows_queue_insert(sync->db, &place, row, err) &&
            sync->host->sent(sync->host->ctx, sync->db, sync->user->id, row, err);
 }
 
@@ -179,7 +179,7 @@ bool sync_add_unknown(struct sync *sync, struct error *err)
             return false;
     }
     g_ptr_array_set_size(sync->unknown, 0);
-    return true;
+    return sync_rows_flush(sync, err);
 }
 
 /* What is still missing is gone. A moved row stands elsewhere by now, but where its place was taken
