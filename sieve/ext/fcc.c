@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "sieve/ext/fileinto.h"
 #include "sieve/ext/imap4flags.h"
 #include "sieve/ext/special_use.h"
 #include "sieve/sieve-internal.h"
@@ -21,8 +22,12 @@ static bool check_fcc(struct sieve_compiler *compiler, struct sieve_node *node,
 {
     const struct sieve_string *name = sieve_constant(bound->arg);
 
-    if (name == NULL || is_mailbox(name))
+    if (name == NULL)
         return true;
+    if (is_mailbox(name)) {
+        fileinto_warn_missing(compiler, node, name->data);
+        return true;
+    }
     sieve_error_at(compiler, bound->line, bound->column,
         "invalid folder name '%.100s' at the :fcc tag of the %s command", name->data,
         node->word->name);

@@ -1,9 +1,9 @@
 /*
  * fileinto (RFC 5228 4.1).
  */
-#include <string.h>
+#include "sieve/ext/fileinto.h"
 
-#include "sieve/sieve-internal.h"
+#include <string.h>
 
 /* Valid UTF-8 without control characters; what the store cannot hold it refuses itself. */
 static bool is_mailbox_name(const struct sieve_string *name)
@@ -17,10 +17,46 @@ static bool is_mailbox_name(const struct sieve_string *name)
     return true;
 }
 
+/* The constant argument of the tag, or NULL. */
+static const char *tag_text(const struct sieve_node *node, const char *tag)
+{
+    const struct sieve_bound_tag *bound = sieve_node_tag(node, tag);
+    const struct sieve_string *text = bound != NULL ? sieve_constant(bound->arg) : NULL;
+
+    return text != NULL ? text->data : NULL;
+}
+
+/* YES also where nobody can tell yet: the tag's argument has a variable in it. */
+static enum sieve_answer other_mailbox(const struct sieve_host *host, const struct sieve_node *node)
+{
+    const char *use = tag_text(node, "specialuse"), *id = tag_text(node, "mailboxid");
+    g_autofree char *mailbox = NULL;
+
+    if (use != NULL)
+        return host->special_use != NULL ? host->special_use(host->ctx, NULL, use, &mailbox)
+                                         : SIEVE_NO;
+    if (id != NULL)
+        return host->mailbox_by_id != NULL ? host->mailbox_by_id(host->ctx, id, &mailbox)
+                                           : SIEVE_NO;
+    return sieve_node_tag(node, "specialuse") != NULL || sieve_node_tag(node, "mailboxid") != NULL
+        ? SIEVE_YES
+        : SIEVE_NO;
+}
+
+void fileinto_warn_missing(struct sieve_compiler *compiler, struct sieve_node *node,
+    const char *name)
+{
+    const struct sieve_host *host = compiler->options->host;
+
+    if (host != NULL && host->mailbox_exists != NULL && sieve_node_tag(node, "create") == NULL &&
+        host->mailbox_exists(host->ctx, name) == SIEVE_NO &&
+        other_mailbox(host, node) == SIEVE_NO)
+        sieve_warning(compiler, node, "folder '%.100s' does not exist (yet)", name);
+}
+
 static bool check_fileinto(struct sieve_compiler *compiler, struct sieve_node *node)
 {
     const struct sieve_string *name = sieve_constant(node->args[0]);
-    const struct sieve_host *host = compiler->options->host;
 
     if (name == NULL)
         return true;
@@ -29,9 +65,7 @@ static bool check_fileinto(struct sieve_compiler *compiler, struct sieve_node *n
             name->data);
         return false;
     }
-    if (host != NULL && host->mailbox_exists != NULL && sieve_node_tag(node, "create") == NULL &&
-        host->mailbox_exists(host->ctx, name->data) == SIEVE_NO)
-        sieve_warning(compiler, node, "folder '%.100s' does not exist (yet)", name->data);
+    fileinto_warn_missing(compiler, node, name->data);
     return true;
 }
 

@@ -13,11 +13,13 @@ import os
 import re
 import shutil
 
+from lib.mails import message
 from lib.story import SOURCE, Failure, run, want, want_equal
 
 DATA = os.path.join(SOURCE, "tests/data/sieve-commands")
 UPDATE = os.environ.get("VMAIL_UPDATE") == "1"
-KIM = "--envelope-from chulsoo.kim@example.net --envelope-to kim@example.kr"
+KIM_ADDRESS = "kim@example.kr"
+KIM = "--envelope-from chulsoo.kim@example.net --envelope-to " + KIM_ADDRESS
 TEST_JSON = "test --json " + KIM + " "
 
 # name, the words behind "vmail sieve", exit status; "<" feeds a file to standard input
@@ -28,6 +30,12 @@ CASES = [
     ("check-warnings", "check --mailbox 거래처/청구서 warnings.sieve", 0),
     ("check-several", "check korean.sieve unclosed.sieve empty.sieve", 1),
     ("check-missing", "check missing.sieve", 1),
+    ("check-regex", "check regex.sieve", 1),
+    ("check-of-nobody", "check of-user.sieve", 1),
+    ("check-of-user", "check -u kim@example.kr of-user.sieve keep.sieve", 1),
+    ("check-of-user-active", "check -u kim@example.kr", 0),
+    ("check-of-user-alone", "check -u lee@example.kr", 0),
+    ("check-of-unknown", "check -u nobody@example.kr keep.sieve", 67),
     ("text-korean", "test " + KIM + " korean.sieve message.eml", 0),
     ("text-vacation-list", "test " + KIM + " vacation.sieve list.eml", 0),
     ("text-failing", "test failing.sieve message.eml", 0),
@@ -96,8 +104,25 @@ def check_schema(root):
             want({"message", "envelope_from", "envelope_to"} <= set(action), "what is sent is there", action)
 
 
+def make_users(s):
+    """kim with a folder, a group, an active script and one to include; lee with nothing."""
+    s.vmail("migrate")
+    for address in (KIM_ADDRESS, "lee@example.kr"):
+        s.vmail("user", "add", address)
+    s.deliver(message("one"), KIM_ADDRESS)
+    s.deliver(message("two"), KIM_ADDRESS, "-m", "거래처/청구서")
+    s.vmail("contacts", "-u", KIM_ADDRESS, "add", "park@example.net", "Park")
+    s.vmail("contacts", "-u", KIM_ADDRESS, "group", "add", "회사", "park@example.net")
+    s.run("mkdir", s.home(KIM_ADDRESS) + "/sieve", status=0)
+    s.write(s.home(KIM_ADDRESS) + "/sieve/mine.sieve", 'require "fileinto";\nfileinto "또 없는 폴더";\n',
+            0o600, s.user)
+    s.write(s.home(KIM_ADDRESS) + "/.dovecot.sieve", 'require "fileinto";\nfileinto "없는 폴더";\n', 0o600,
+            s.user)
+
+
 def story(s):
     s.configure()
+    make_users(s)
     for path in glob.glob(DATA + "/*"):
         shutil.copy(path, s.folder)
     kinds, broken = set(), []
@@ -110,6 +135,7 @@ def story(s):
         result = sieve(words)
         found = "$ vmail sieve %s\n%s%sexit %d\n" % (words, steady(result.out), steady(result.err),
                                                      result.status)
+        found = found.replace(s.root, "/var/mail/vmail")
         want_equal(result.status, status, "exit status of vmail sieve " + words)
         broken += differences(name, found)
         if "--json" in words:
@@ -146,6 +172,7 @@ def story(s):
 
     s.step("words that no command knows are answered with the usage")
     for words in ("test", "check", "run-tests", "nonsense", "test --nonsense korean.sieve",
+                  "check -u kim@example.kr --mailbox INBOX keep.sieve",
                   "run-tests --engine other base.svtest"):
         result = sieve(words, status=64)
         want("usage: vmail sieve" in result.err, "usage of " + words, result)
