@@ -205,11 +205,13 @@ static const char sqlite_take[] =
 /* PostgreSQL takes the batch out of the list first and reads the rows by a second statement.
  * Whoever changes a row holds its waiting entry locked (the trigger's ON CONFLICT DO UPDATE): we
  * pass over it (and over what another filler has). What was committed before we got the lock, the
- * second statement's newer snapshot sees. */
+ * second statement's newer snapshot sees. MATERIALIZED: as a subselect the planner may run the LIMIT
+ * once for each row of the list. */
 static const char pgsql_take[] =
-    "DELETE FROM email_search_pending WHERE (user_id, id) IN ("
-    "SELECT user_id, id FROM email_search_pending ORDER BY user_id, id LIMIT $1 "
-    "FOR UPDATE SKIP LOCKED) RETURNING id";
+    "WITH batch AS MATERIALIZED (SELECT user_id, id FROM email_search_pending "
+    "ORDER BY user_id, id LIMIT $1 FOR UPDATE SKIP LOCKED) "
+    "DELETE FROM email_search_pending p USING batch b "
+    "WHERE p.user_id = b.user_id AND p.id = b.id RETURNING p.id";
 static const char pgsql_read[] =
     "SELECT h.user_id, h.id, h.search_document, h.subject, h.sender, h.recipient, h.id, h.date "
     "FROM email_headers h WHERE h.id = ANY ($1::bigint[]) AND h.user_id IS NOT NULL "
