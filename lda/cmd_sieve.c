@@ -19,7 +19,7 @@ static const char usage[] =
     "sieve check [-o key=value]… [--mailbox EXISTING]… FILE…\n"
     "       vmail sieve check -u USER [-o key=value]… [FILE…]\n"
     "       vmail sieve test [--json] [--explain] [OPTION]… SCRIPT [MESSAGE|-]\n"
-    "       vmail sieve run-tests [--engine native|libsieve] [-v] PATH…\n"
+    "       vmail sieve run-tests [--engine native|libsieve] [-v|-F] PATH…\n"
     "       vmail sieve extensions [--json]";
 
 /* ------------------------------------------------------------------ run-tests, extensions */
@@ -34,13 +34,15 @@ static int run_tests(int argc, char **argv)
     enum sieve_engine engine = SIEVE_ENGINE_NATIVE;
     struct svtest_counts counts;
     struct error err;
-    bool verbose = false;
+    unsigned flags = 0;
     int option;
 
     optind = 0;
-    while ((option = getopt_long(argc, argv, "v", long_options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "vF", long_options, NULL)) != -1) {
         if (option == 'v')
-            verbose = true;
+            flags |= SVTEST_VERBOSE;
+        else if (option == 'F')
+            flags |= SVTEST_MEANT_TO_FAIL;
         else if (option == 'e' && strcmp(optarg, "libsieve") == 0)
             engine = SIEVE_ENGINE_LIBSIEVE;
         else if (option != 'e' || strcmp(optarg, "native") != 0)
@@ -48,7 +50,7 @@ static int run_tests(int argc, char **argv)
     }
     if (optind >= argc)
         return command_usage(usage);
-    if (!svtest_run((const char *const *)&argv[optind], (size_t)(argc - optind), engine, verbose,
+    if (!svtest_run((const char *const *)&argv[optind], (size_t)(argc - optind), engine, flags,
                     stdout, &counts, &err))
         return command_fail("sieve run-tests", &err);
     return counts.failed == 0 ? EX_OK : 1;

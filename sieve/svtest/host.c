@@ -227,7 +227,7 @@ static enum sieve_answer environment(void *ctx, const char *item, char **ret_val
     } items[] = {
         {"domain", "example.com"},
         {"host", "test.example.com"},
-        {"location", "MDA"},
+        {"location", "MS"}, /* the runner stands beside its own mailboxes (RFC 5183 4.1) */
         {"phase", "during"},
         {"name", "vmail-lda"},
         {"version", VMAIL_VERSION},

@@ -61,6 +61,7 @@ CASES = [
     ("json-explain", TEST_JSON + "--explain discard.sieve message.eml", 0),
     ("run-tests", "run-tests base.svtest", 1),
     ("run-tests-verbose", "run-tests -v base.svtest engines.svtest", 1),
+    ("run-tests-failing", "run-tests -F base.svtest engines.svtest", 1),
     ("run-tests-native", "run-tests engines.svtest", 0),
     ("run-tests-libsieve", "run-tests --engine libsieve engines.svtest", 1),
     ("extensions", "extensions", 0),

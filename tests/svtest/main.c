@@ -11,14 +11,14 @@
 int main(int argc, char **argv)
 {
     enum sieve_engine engine = SIEVE_ENGINE_NATIVE;
-    bool verbose = false;
+    unsigned flags = 0;
     int first = 1;
     struct svtest_counts counts;
     struct error err;
 
     for (; first < argc && argv[first][0] == '-'; first++) {
         if (strcmp(argv[first], "-v") == 0)
-            verbose = true;
+            flags |= SVTEST_VERBOSE;
         else if (strcmp(argv[first], "--engine") == 0 && first + 1 < argc)
             engine = strcmp(argv[++first], "libsieve") == 0 ? SIEVE_ENGINE_LIBSIEVE
                                                             : SIEVE_ENGINE_NATIVE;
@@ -27,7 +27,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: svtest [--engine native|libsieve] [-v] PATH…\n");
         return 64;
     }
-    if (!svtest_run((const char *const *)&argv[first], (size_t)(argc - first), engine, verbose,
+    if (!svtest_run((const char *const *)&argv[first], (size_t)(argc - first), engine, flags,
         stdout, &counts, &err)) {
         fprintf(stderr, "svtest: %s\n", err.text);
         return 64;
