@@ -60,9 +60,7 @@ static bool take_waiting(void *ctx, const struct db_row *row, struct error *err)
 /* Tokens separated as the index wants them. */
 static char *tokens_text(enum db_kind kind, const struct waiting_row *row)
 {
-    g_autofree char *prefix = kind == DB_PGSQL ? search_period_prefix_new(row->user_id,
-                                                                          search_period(row->date))
-                                               : search_prefix_new(row->user_id);
+    g_autofree char *prefix = search_prefix_new(row->user_id, search_period(row->date));
     g_autoptr(GPtrArray) tokens = search_tokens_new(prefix, row->document);
     GString *out = g_string_new(kind == DB_PGSQL ? "{" : NULL);
 
@@ -178,7 +176,8 @@ static bool remove_gone(struct db *db, struct error *err)
     g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(waiting_row_free);
 
     if (!db_exec(db,
-                 "SELECT user_id, id, search_document, NULL, NULL, NULL, 1 FROM email_search_gone",
+                 "SELECT user_id, id, search_document, NULL, NULL, NULL, 1, date "
+                 "FROM email_search_gone",
                  NULL, 0, take_waiting, gone, err))
         return false;
     for (guint i = 0; i < gone->len; i++) {
@@ -198,7 +197,7 @@ static bool remove_gone(struct db *db, struct error *err)
 }
 
 static const char sqlite_take[] =
-    "SELECT p.user_id, p.id, h.search_document, h.subject, h.sender, h.recipient, h.id "
+    "SELECT p.user_id, p.id, h.search_document, h.subject, h.sender, h.recipient, h.id, h.date "
     "FROM (SELECT user_id, id FROM email_search_pending ORDER BY user_id, id LIMIT $1) p "
     "LEFT JOIN email_headers h ON h.id = p.id AND h.user_id = p.user_id";
 

@@ -1,6 +1,6 @@
 #include "store/search_select.h"
 
-static const char search_columns[] =
+static const char hit_columns[] =
     "h.id, h.subject, h.sender, h.recipient, h.date, h.mailbox, h.file, h.message_id, h.refs, "
     "h.size, h.is_read, h.flags, h.has_attachment";
 
@@ -59,158 +59,24 @@ bool search_has_period(const struct query *query)
 }
 
 /* The rows that a walk by date compares: the user's, within the bounds. */
-static void add_walk(struct statement *statement, const struct query *query,
-                     const struct search_key *key)
+static void add_walk(struct statement *statement, const struct selection *selection)
 {
     statement_add(statement, " FROM email_headers h WHERE h.user_id = $1");
     add_dated(statement, "h");
-    add_bounds(statement, query);
-    add_key(statement, "h", key);
+    add_bounds(statement, selection->query);
+    add_key(statement, "h", selection->key);
+}
+
+static void add_query(struct statement *statement, const struct selection *selection)
+{
+    statement_add(statement, " AND ");
+    statement_add_condition(statement, selection->query);
 }
 
 static void add_order(struct statement *statement, int limit)
 {
     g_string_append_printf(statement->sql, " ORDER BY h.date DESC, h.id DESC LIMIT %d", limit);
 }
-
-/* ------------------------------------------------------------------ by the token index */
-
-/* The newest and the oldest quarter (search_period) of the user's rows within @query's days. */
-static void add_periods(struct statement *statement, const struct query *query,
-                        const struct search_key *key)
-{
-    for (int end = 0; end < 2; end++) {
-        statement_add(statement, end ? ", (SELECT " : "(SELECT ");
-        statement_add(statement, "vmail_search_period(h.date)");
-        add_walk(statement, query, key);
-        statement_add(statement, end ? " ORDER BY h.date LIMIT 1)"
-                                     : " ORDER BY h.date DESC LIMIT 1)");
-    }
-}
-
-/* PostgreSQL: quarter by quarter, the newest first: those that the index offers and those that wait for it
- * and may read differently there, by date; each row looked up and compared, until there are enough. So a
- * word's cost is that of its page, not of all rows that hold it. "OFFSET 0" and the nested LATERALs keep the
- * order of the steps; "user_id + 0": an index over all rows of the user is no way here. */
-static void add_indexed_pgsql(struct statement *statement, const struct query *query,
-                              const struct search_key *key, int limit)
-{
-    statement_add(statement, " FROM (WITH waiting AS MATERIALIZED (SELECT h.id, h.date, "
-                             "vmail_search_period(h.date) AS period FROM email_search_pending p "
-                             "JOIN email_headers h ON h.id = p.id AND h.user_id = $1 "
-                             "WHERE p.user_id = $1");
-    add_dated(statement, "h");
-    add_key(statement, "h", key);
-    statement_add(statement, ") SELECT h.* FROM generate_series(");
-    add_periods(statement, query, key);
-    statement_add(statement, ", -1) AS q (period) CROSS JOIN LATERAL (SELECT s.id, s.date FROM "
-                             "(SELECT s.id, s.date FROM email_search s WHERE ");
-    statement_add_tokens(statement, query, "q.period");
-    statement_add(statement, " AND s.user_id + 0 = $1");
-    add_dated(statement, "s");
-    add_key(statement, "s", key);
-    statement_add(statement,
-                  " AND NOT EXISTS (SELECT 1 FROM email_search_pending p "
-                  "WHERE p.user_id = $1 AND p.id = s.id) "
-                  "UNION ALL SELECT w.id, w.date FROM waiting w WHERE w.period = q.period) s "
-                  "ORDER BY s.date DESC, s.id DESC OFFSET 0) c CROSS JOIN LATERAL "
-                  "(SELECT h.* FROM email_headers h WHERE h.id = c.id AND h.user_id = $1 AND "
-                  "h.date = c.date AND ");
-    statement_add_condition(statement, query);
-    g_string_append_printf(statement->sql, " OFFSET 0) h LIMIT %d) h", limit);
-    add_order(statement, limit);
-}
-
-/* SQLite must start from the index: "+" keeps it from walking all of the user's rows in the order of
- * their dates instead (measured: 60 ms against 1 ms at a million rows). */
-static void add_indexed_sqlite(struct statement *statement, const struct query *query,
-                               const struct search_key *key, int limit)
-{
-    statement_add(statement, " FROM email_headers h WHERE +h.user_id = $1 AND ");
-    statement_add_candidates(statement, query);
-    add_dated(statement, "h");
-    statement_add(statement, " AND ");
-    statement_add_condition(statement, query);
-    add_key(statement, "h", key);
-    add_order(statement, limit);
-}
-
-/* From FROM on: the dated rows that fulfil @query, newest first. */
-static void add_matches(struct statement *statement, const struct query *query, bool use_index,
-                        const struct search_key *key, int limit)
-{
-    if (use_index && search_is_indexed(query)) {
-        if (statement->kind == DB_PGSQL)
-            add_indexed_pgsql(statement, query, key, limit);
-        else
-            add_indexed_sqlite(statement, query, key, limit);
-        return;
-    }
-    add_walk(statement, query, key);
-    statement_add(statement, " AND ");
-    statement_add_condition(statement, query);
-    add_order(statement, limit);
-}
-
-/* From FROM on: the undated rows that fulfil @query, the highest id first. The user stands in each term,
- * so that each is looked up in the index: usually there is nothing. */
-static void add_undated(struct statement *statement, const struct query *query,
-                        const struct search_key *key, int limit)
-{
-    g_string_append_printf(statement->sql,
-                           " FROM email_headers h WHERE (h.user_id = $1 AND h.date IS NULL OR "
-                           "h.user_id = $1 AND h.date <= '" SEARCH_UNDATED "' OR "
-                           "h.user_id = $1 AND h.date >= '%s') AND ",
-                           statement->kind == DB_PGSQL ? "10000-01-01" : ":");
-    statement_add_condition(statement, query);
-    if (key && key->undated) {
-        statement_add(statement, " AND h.id < ");
-        statement_add_int(statement, key->id);
-    }
-    g_string_append_printf(statement->sql, " ORDER BY h.id DESC LIMIT %d", limit);
-}
-
-/* ------------------------------------------------------------------ by date */
-
-static void add_columns(struct statement *statement, const char *score, const char *undated)
-{
-    statement_add(statement, "SELECT ");
-    statement_add(statement, search_columns);
-    g_string_append_printf(statement->sql, ", %s, %s", score, undated);
-}
-
-/* The end of the walk is a date looked up first (only the index is read for it), so that the walk stops
- * as soon as the page is full; a walk over "SELECT … LIMIT" would go on to its end to be sorted. */
-void select_head(struct statement *statement, const struct query *query,
-                 const struct search_key *key, int rows, int limit)
-{
-    add_columns(statement, "0", "0");
-    add_walk(statement, query, key);
-    statement_add(statement, " AND h.date >= coalesce((SELECT h.date");
-    add_walk(statement, query, key);
-    g_string_append_printf(statement->sql,
-                           " ORDER BY h.date DESC, h.id DESC LIMIT 1 OFFSET %d), "
-                           "'" SEARCH_UNDATED "') AND ",
-                           rows);
-    statement_add_condition(statement, query);
-    add_order(statement, limit);
-}
-
-void select_dated(struct statement *statement, const struct query *query,
-                  const struct search_key *key, int limit)
-{
-    add_columns(statement, "0", "0");
-    add_matches(statement, query, true, key, limit);
-}
-
-void select_undated(struct statement *statement, const struct query *query,
-                    const struct search_key *key, int limit)
-{
-    add_columns(statement, "0", "1");
-    add_undated(statement, query, key, limit);
-}
-
-/* ------------------------------------------------------------------ by relevance */
 
 /* What a word counts where it stands: subject 8, sender 4, elsewhere 1. A negated word counts
  * nothing. */
@@ -238,35 +104,144 @@ static void add_score(struct statement *statement, const struct query *query)
     }
 }
 
-void select_relevant(struct statement *statement, const struct query *query, bool use_index,
-                     const struct search_key *key, int rows, int limit)
+static void add_columns(struct statement *statement, const struct selection *selection,
+                        const char *undated)
 {
-    add_columns(statement, "h.score", "h.undated");
-    statement_add(statement, " FROM (SELECT * FROM (SELECT h.*, 0");
-    add_score(statement, query);
-    statement_add(statement, " AS score, h.date AS sort_date, 0 AS undated");
-    add_matches(statement, query, use_index, NULL, rows);
-    statement_add(statement, ") dated");
-    if (!search_has_period(query)) {
-        statement_add(statement, " UNION ALL SELECT * FROM (SELECT h.*, 0");
-        add_score(statement, query);
-        statement_add(statement, statement->kind == DB_PGSQL
-                                     ? " AS score, timestamp '" SEARCH_UNDATED "'"
-                                     : " AS score, '" SEARCH_UNDATED "'");
-        statement_add(statement, " AS sort_date, 1 AS undated");
-        add_undated(statement, query, NULL, rows);
-        statement_add(statement, ") undated");
-    }
-    statement_add(statement, ") h");
-    if (key) {
-        statement_add(statement, " WHERE (h.score, h.sort_date, h.id) < (");
-        statement_add_int(statement, key->score);
-        statement_add(statement, ", ");
-        statement_add_text(statement, g_strdup(key->date));
-        statement_add(statement, statement->kind == DB_PGSQL ? "::timestamp, " : ", ");
-        statement_add_int(statement, key->id);
-        statement_add(statement, ")");
-    }
+    statement_add(statement, "SELECT ");
+    statement_add(statement, hit_columns);
+    statement_add(statement, ", 0");
+    if (selection->scored)
+        add_score(statement, selection->query);
+    g_string_append_printf(statement->sql, ", %s", undated);
+}
+
+/* ------------------------------------------------------------------ without the index */
+
+/* The end of the walk is a date looked up first (only the index is read for it), so that the walk stops
+ * as soon as the page is full; a walk over "SELECT … LIMIT" would go on to its end to be sorted. */
+void select_head(struct statement *statement, const struct selection *selection, int rows,
+                 int limit)
+{
+    add_columns(statement, selection, "0");
+    add_walk(statement, selection);
+    statement_add(statement, " AND h.date >= coalesce((SELECT h.date");
+    add_walk(statement, selection);
     g_string_append_printf(statement->sql,
-                           " ORDER BY h.score DESC, h.sort_date DESC, h.id DESC LIMIT %d", limit);
+                           " ORDER BY h.date DESC, h.id DESC LIMIT 1 OFFSET %d), "
+                           "'" SEARCH_UNDATED "')",
+                           rows);
+    add_query(statement, selection);
+    add_order(statement, limit);
+}
+
+void select_walk(struct statement *statement, const struct selection *selection, int limit)
+{
+    add_columns(statement, selection, "0");
+    add_walk(statement, selection);
+    add_query(statement, selection);
+    add_order(statement, limit);
+}
+
+/* The user stands in each term, so that each is looked up in the index: usually there is nothing. */
+void select_undated(struct statement *statement, const struct selection *selection, int limit)
+{
+    add_columns(statement, selection, "1");
+    g_string_append_printf(statement->sql,
+                           " FROM email_headers h WHERE (h.user_id = $1 AND h.date IS NULL OR "
+                           "h.user_id = $1 AND h.date <= '" SEARCH_UNDATED "' OR "
+                           "h.user_id = $1 AND h.date >= '%s')",
+                           statement->kind == DB_PGSQL ? "10000-01-01" : ":");
+    add_query(statement, selection);
+    if (selection->key && selection->key->undated) {
+        statement_add(statement, " AND h.id < ");
+        statement_add_int(statement, selection->key->id);
+    }
+    g_string_append_printf(statement->sql, " ORDER BY h.id DESC LIMIT %d", limit);
+}
+
+/* ------------------------------------------------------------------ PostgreSQL's index */
+
+/* The newest and the oldest quarter (search_period) of the user's rows within the query's days. */
+static void add_periods(struct statement *statement, const struct selection *selection)
+{
+    for (int end = 0; end < 2; end++) {
+        statement_add(statement, end ? ", (SELECT " : "(SELECT ");
+        statement_add(statement, "vmail_search_period(h.date)");
+        add_walk(statement, selection);
+        statement_add(statement, end ? " ORDER BY h.date LIMIT 1)"
+                                     : " ORDER BY h.date DESC LIMIT 1)");
+    }
+}
+
+/* Quarter by quarter, the newest first: those that the index offers and those that wait for it and may read
+ * differently there, by date; each row looked up and compared, until there are enough. So a word's cost is
+ * that of its page, not of all rows that hold it. "OFFSET 0" and the nested LATERALs keep the order of the
+ * steps; "user_id + 0": an index over all rows of the user is no way here. */
+void select_indexed(struct statement *statement, const struct selection *selection, int limit)
+{
+    add_columns(statement, selection, "0");
+    statement_add(statement, " FROM (WITH waiting AS MATERIALIZED (SELECT h.id, h.date, "
+                             "vmail_search_period(h.date) AS period FROM email_search_pending p "
+                             "JOIN email_headers h ON h.id = p.id AND h.user_id = $1 "
+                             "WHERE p.user_id = $1");
+    add_dated(statement, "h");
+    add_key(statement, "h", selection->key);
+    statement_add(statement, ") SELECT h.* FROM generate_series(");
+    add_periods(statement, selection);
+    statement_add(statement, ", -1) AS q (period) CROSS JOIN LATERAL (SELECT s.id, s.date FROM "
+                             "(SELECT s.id, s.date FROM email_search s WHERE ");
+    statement_add_tokens(statement, selection->query, "q.period");
+    statement_add(statement, " AND s.user_id + 0 = $1");
+    add_dated(statement, "s");
+    add_key(statement, "s", selection->key);
+    statement_add(statement,
+                  " AND NOT EXISTS (SELECT 1 FROM email_search_pending p "
+                  "WHERE p.user_id = $1 AND p.id = s.id) "
+                  "UNION ALL SELECT w.id, w.date FROM waiting w WHERE w.period = q.period) s "
+                  "ORDER BY s.date DESC, s.id DESC OFFSET 0) c CROSS JOIN LATERAL "
+                  "(SELECT h.* FROM email_headers h WHERE h.id = c.id AND h.user_id = $1 AND "
+                  "h.date = c.date");
+    add_query(statement, selection);
+    g_string_append_printf(statement->sql, " OFFSET 0) h LIMIT %d) h", limit);
+    add_order(statement, limit);
+}
+
+/* ------------------------------------------------------------------ SQLite's index */
+
+void select_range(struct statement *statement, const struct selection *selection)
+{
+    for (int end = 0; end < 2; end++) {
+        statement_add(statement, end ? ", (SELECT h.date" : "SELECT (SELECT h.date");
+        add_walk(statement, selection);
+        statement_add(statement, end ? " ORDER BY h.date LIMIT 1)"
+                                     : " ORDER BY h.date DESC LIMIT 1)");
+    }
+}
+
+/* "+" keeps SQLite from walking all of the user's rows in the order of their dates instead of starting from
+ * the index (measured: 60 ms against 1 ms at a million rows). An entry whose row has got a date of another
+ * quarter waits there. */
+void select_quarter(struct statement *statement, const struct selection *selection, int period,
+                    int limit)
+{
+    add_columns(statement, selection, "0");
+    statement_add(statement, " FROM email_headers h WHERE +h.user_id = $1 AND ");
+    statement_add_candidates(statement, selection->query, period);
+    statement_add(statement, " AND NOT EXISTS (SELECT 1 FROM email_search_pending p "
+                             "WHERE p.user_id = $1 AND p.id = h.id)");
+    add_dated(statement, "h");
+    add_query(statement, selection);
+    add_key(statement, "h", selection->key);
+    add_order(statement, limit);
+}
+
+void select_waiting(struct statement *statement, const struct selection *selection, int limit)
+{
+    add_columns(statement, selection, "0");
+    statement_add(statement, " FROM email_headers h WHERE +h.user_id = $1 AND h.id IN "
+                             "(SELECT p.id FROM email_search_pending p WHERE p.user_id = $1)");
+    add_dated(statement, "h");
+    add_query(statement, selection);
+    add_key(statement, "h", selection->key);
+    add_order(statement, limit);
 }

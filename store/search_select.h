@@ -1,6 +1,6 @@
 /*
- * The SELECTs of a search. Each is a whole statement whose rows search.c reads: search_columns, the
- * score, whether the row is undated.
+ * The SELECTs of a search. Each is a whole statement whose rows search.c reads: the columns of a hit, its
+ * score, whether it is undated.
  */
 #ifndef VMAIL_STORE_SEARCH_SELECT_H
 #define VMAIL_STORE_SEARCH_SELECT_H
@@ -12,22 +12,32 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Every function appends to a statement of statement_init. @key NULL: from the newest row on. */
+/* What is asked for, the same in each step. */
+struct selection {
+    const struct query *query;
+    const struct search_key *key; /* behind which the rows are; NULL: from the newest on */
+    bool scored;                  /* with the relevance of each row */
+};
 
-/* What fulfils @query among the newest @rows of the user (of the mailbox, of the days, of the unread ones:
- * what the query bounds), newest first, @limit at most. */
-void select_head(struct statement *statement, const struct query *query,
-                 const struct search_key *key, int rows, int limit);
-/* What fulfils @query among all dated rows, newest first; by the token index where it helps. */
-void select_dated(struct statement *statement, const struct query *query,
-                  const struct search_key *key, int limit);
-/* What fulfils @query among the rows without a date, the highest id first. */
-void select_undated(struct statement *statement, const struct query *query,
-                    const struct search_key *key, int limit);
-/* By relevance, among the newest @rows that fulfil @query and as many undated ones; @use_index: look for them
- * by the token index. */
-void select_relevant(struct statement *statement, const struct query *query, bool use_index,
-                     const struct search_key *key, int rows, int limit);
+/* All append to a statement of statement_init whose $1 is the user's id; rows come newest first. */
+
+/* What fulfils the query among the newest @rows of the user (of the mailbox, of the days, of the unread
+ * ones: what the query bounds), @limit at most. */
+void select_head(struct statement *statement, const struct selection *selection, int rows,
+                 int limit);
+/* What fulfils it among all dated rows, one after the other. */
+void select_walk(struct statement *statement, const struct selection *selection, int limit);
+/* What fulfils it among the rows without a date, the highest id first. */
+void select_undated(struct statement *statement, const struct selection *selection, int limit);
+
+/* By the token index; the query is search_is_indexed. In PostgreSQL all of it is one statement. */
+void select_indexed(struct statement *statement, const struct selection *selection, int limit);
+/* SQLite: the newest and the oldest date of the rows within the query's days, one row or none. */
+void select_range(struct statement *statement, const struct selection *selection);
+/* SQLite: rows of one quarter that the index offers; those that wait for the index. */
+void select_quarter(struct statement *statement, const struct selection *selection, int period,
+                    int limit);
+void select_waiting(struct statement *statement, const struct selection *selection, int limit);
 
 /* Does the query ask for a time? What has no date is in none. */
 bool search_has_period(const struct query *query);

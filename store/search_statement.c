@@ -320,16 +320,14 @@ void statement_add_tokens(struct statement *statement, const struct query *query
     statement_add(statement, ")");
 }
 
-/* SQLite: "h.id IN (what the index offers, and what it does not know yet)". */
-void statement_add_candidates(struct statement *statement, const struct query *query)
+void statement_add_candidates(struct statement *statement, const struct query *query, int period)
 {
-    g_autofree char *prefix = search_prefix_new(statement->user_id);
+    g_autofree char *prefix = search_prefix_new(statement->user_id, period);
     GString *match = g_string_new(NULL);
 
     append_match(match, query, prefix);
     statement_add(statement,
                   "h.id IN (SELECT rowid FROM email_search WHERE email_search MATCH ");
     statement_add_text(statement, g_string_free(match, FALSE));
-    statement_add(statement,
-                  " UNION ALL SELECT p.id FROM email_search_pending p WHERE p.user_id = $1)");
+    statement_add(statement, ")");
 }

@@ -33,11 +33,11 @@ void statement_add_condition(struct statement *statement, const struct query *qu
 /* "(field holds the text)"; QUERY_TEXT: any field. */
 void statement_add_contains(struct statement *statement, enum query_type field, const char *text);
 /* What the token index knows of @query, which must be search_is_indexed. PostgreSQL: a condition on
- * email_search s, for the quarter that the SQL @period says. SQLite: "h.id IN (what the index offers, and
- * what waits)"; $1 is the user's id. */
+ * email_search s for the quarter that the SQL @period says. SQLite: "h.id IN (what the index offers)" of
+ * one quarter. */
 void statement_add_tokens(struct statement *statement, const struct query *query,
                           const char *period);
-void statement_add_candidates(struct statement *statement, const struct query *query);
+void statement_add_candidates(struct statement *statement, const struct query *query, int period);
 
 /* Does the type compare text? */
 bool search_is_text(enum query_type type);

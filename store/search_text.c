@@ -208,26 +208,43 @@ static GPtrArray *tokens_new(const char *prefix, const char *folded, bool whole,
     return token_set_finish(&set);
 }
 
-char *search_prefix_new(int64_t user_id)
-{
-    return g_strdup_printf("%" G_GINT64_FORMAT "_", user_id);
-}
-
-char *search_period_prefix_new(int64_t user_id, int period)
+char *search_prefix_new(int64_t user_id, int period)
 {
     return g_strdup_printf("%" G_GINT64_FORMAT "_%d_", user_id, period);
 }
 
+static void format_start(int period, char *ret_start, gulong size)
+{
+    g_snprintf(ret_start, size, "%04d-%02d", 1990 + (period - 1) / 4, (period - 1) % 4 * 3 + 1);
+}
+
+char *search_period_start_new(int period)
+{
+    char start[16];
+
+    format_start(period, start, sizeof start);
+    return g_strdup(start);
+}
+
+/* By comparing, not by reading numbers: SQLite's column may hold any text, and what is between two dates there
+ * must be between their quarters. */
 int search_period(const char *date)
 {
-    const char *month = date ? strchr(date, '-') : NULL;
-    gint64 year, period;
+    int low = 0, high = SEARCH_PERIOD_LAST;
 
-    if (!month || !g_ascii_isdigit(*date) || strstr(date, "BC"))
+    if (!date || !g_ascii_isdigit(*date))
         return 0;
-    year = g_ascii_strtoll(date, NULL, 10);
-    period = (year - 1990) * 4 + (g_ascii_strtoll(month + 1, NULL, 10) + 2) / 3;
-    return (int)CLAMP(period, 0, SEARCH_PERIOD_LAST);
+    while (low < high) {
+        int middle = (low + high + 1) / 2;
+        char start[16];
+
+        format_start(middle, start, sizeof start);
+        if (strcmp(date, start) >= 0)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
 }
 
 GPtrArray *search_tokens_new(const char *prefix, const char *folded)

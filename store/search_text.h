@@ -62,16 +62,17 @@ const char *search_document_field(const char *document, enum search_field field,
  * strings (g_free). */
 GPtrArray *search_tokens_new(const char *prefix, const char *folded);
 
-/* "<user_id>_" for SQLite; PostgreSQL's entries are those of one quarter of a year too:
- * "<user_id>_<period>_". The caller frees. */
-char *search_prefix_new(int64_t user_id);
-char *search_period_prefix_new(int64_t user_id, int period);
+/* "<user_id>_<period>_", an entry's owner and quarter. The caller frees. */
+char *search_prefix_new(int64_t user_id, int period);
 
-/* The quarter that a date of the database ("2024-01-31 12:00:00…") is in, counted from 1990: 1 is its first,
- * SEARCH_PERIOD_LAST all that is beyond; 0 what is before, and what is no date (NULL, "infinity"). As
- * vmail_search_period() of the schema says. */
+/* The quarter of a year that a date of the database ("2024-01-31 12:00:00…") is in, counted from 1990: 1 is
+ * its first, SEARCH_PERIOD_LAST all that is beyond; 0 what is before, and what is no date (NULL, "infinity",
+ * a word). Quarters follow each other as their dates do when they are compared as text.
+ * vmail_search_period() of the schema says the same of dates. */
 #define SEARCH_PERIOD_LAST 999
 int search_period(const char *date);
+/* "2024-04", less than or equal to every date of @period (1 and later) and greater than all of those before. */
+char *search_period_start_new(int period);
 
 /* The tokens that a document must all have to contain @folded as a substring. Empty when the index
  * cannot help so. At most @limit, the first ones. */

@@ -422,6 +422,72 @@ static void test_undated(void **state)
     }
 }
 
+/* All pages of @query must be the rows that hold @word, newest first. */
+static void expect_all_of(const char *query, const char *word)
+{
+    g_autofree char *sql = g_strdup_printf(
+        db_kind(db) == DB_PGSQL
+            ? "SELECT coalesce(string_agg(id::text, ' ' ORDER BY date DESC, id DESC), '') FROM "
+              "email_headers WHERE user_id = 1 AND strpos(search_document, '%s') > 0"
+            : "SELECT coalesce(group_concat(id, ' '), '') FROM (SELECT id FROM email_headers WHERE "
+              "user_id = 1 AND instr(search_document, '%s') > 0 ORDER BY date DESC, id DESC)",
+        word);
+    struct search_options options = { .sort = SEARCH_SORT_DATE, .limit = 37 };
+    g_autoptr(GString) joined = g_string_new(NULL);
+    g_autofree char *want = NULL;
+    struct error err = { 0 };
+    char *next = NULL;
+
+    if (!db_query_text(db, sql, NULL, 0, &want, &err))
+        fail_msg("%s", err.text);
+    do {
+        g_autofree char *key = next, *part = NULL;
+
+        options.after = key;
+        part = find(query, &options, &next);
+        g_string_append_printf(joined, "%s%s", joined->len ? " " : "", part);
+    } while (next);
+    assert_string_equal(joined->str, want);
+}
+
+/* Words of every rarity over forty years, in pages: before the index is filled, with it, and while dates
+ * have moved to other quarters and words have gone. */
+static void test_many_quarters(void **state)
+{
+    bool pgsql = db_kind(db) == DB_PGSQL;
+
+    (void)state;
+    test_sql(db, "DELETE FROM email_headers");
+    test_sql(db, pgsql ? "INSERT INTO email_headers (id, user_id, subject, date, search_document) "
+                         "SELECT i, 1 + i % 2, 's', timestamp '1985-01-01' + i * 7919 % 15000 * "
+                         "interval '1 day', concat_ws(' ', 's', CASE WHEN i % 6 = 0 THEN 'alpha' END, "
+                         "CASE WHEN i % 42 = 0 THEN '보고서' END, CASE WHEN i % 500 = 0 THEN 'gamma' END) "
+                         "FROM generate_series(1, 6000) i"
+                       : "INSERT INTO email_headers (id, user_id, subject, date, search_document) "
+                         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000) "
+                         "SELECT i, 1 + i % 2, 's', datetime('1985-01-01', (i * 7919 % 15000) || ' days'), "
+                         "'s' || iif(i % 6 = 0, ' alpha', '') || iif(i % 42 = 0, ' 보고서', '') || "
+                         "iif(i % 500 = 0, ' gamma', '') FROM n");
+    for (int round = 0; round < 4; round++) {
+        static const char *const words[] = { "alpha", "보고서", "고", "gamma", "nothing" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++)
+            expect_all_of(words[i], words[i]);
+        if (round == 1) {
+            test_sql(db, pgsql ? "UPDATE email_headers SET date = date + interval '400 days' "
+                                 "WHERE id % 9 = 0"
+                               : "UPDATE email_headers SET date = datetime(date, '400 days') "
+                                 "WHERE id % 9 = 0");
+            test_sql(db, "UPDATE email_headers SET search_document = 's' WHERE id % 84 = 0");
+        } else {
+            fill();
+        }
+    }
+    if (!pgsql)
+        test_sql(db, "INSERT INTO email_search (email_search) VALUES ('integrity-check')");
+    test_sql(db, "DELETE FROM email_headers");
+}
+
 /* What no program of ours writes: huge, not UTF-8, of another type, nobody's. It is found by what can
  * be read of it, or not; nothing falls over, and nothing is left waiting. */
 static void test_nonsense(void **state)
@@ -684,7 +750,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_relevance),        cmocka_unit_test(test_bad_keys),
         cmocka_unit_test(test_sql_gives_the_same), cmocka_unit_test(test_documented_examples),
         cmocka_unit_test(test_fill_twice),       cmocka_unit_test(test_undated),
-        cmocka_unit_test(test_nonsense),         cmocka_unit_test(test_more_rows_than_integers),
+        cmocka_unit_test(test_many_quarters),    cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_more_rows_than_integers),
     };
 
     if (argc > 1)
