@@ -57,6 +57,8 @@ struct sync {
     GHashTable *missing_by_message;   /* "size message-id" → missing_row */
     GPtrArray *unknown;               /* of struct unknown_file */
     GHashTable *folders;              /* mailbox → struct folder_state */
+    char *directory;                  /* of the file opened last, and its descriptor */
+    int directory_fd;
     int statements;                   /* queued in the open transaction */
     struct rows_batch *rows[2];       /* being filled: new ones, made again */
     struct rows_batch *sent;          /* handed to the server in the open transaction, which holds
@@ -74,6 +76,10 @@ bool sync_next_statement(struct sync *sync, struct error *err);
 /* Queues a statement; nothing when the run only checks. */
 bool sync_queue(struct sync *sync, const char *sql, const struct db_value *values, size_t count,
                 struct error *err);
+
+/* A folder that went away, became something else or may not be read is left as it is for next time; the
+ * others are no worse for it. False: @err is something else. */
+bool sync_pass_folder(struct sync *sync, struct folder_state *state, struct error *err);
 
 /* --- sync_folder.c */
 

@@ -14,9 +14,13 @@
 #include "store/sync-internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "store/db.h"
+#include "store/mailbox_name.h"
 
 #define BATCH 200 /* statements of a transaction */
 
@@ -81,6 +85,19 @@ bool sync_queue(struct sync *sync, const char *sql, const struct db_value *value
         return true;
     return sync_next_statement(sync, err) &&
            db_queue(sync->db, sql, values, count, NULL, NULL, err);
+}
+
+bool sync_pass_folder(struct sync *sync, struct folder_state *state, struct error *err)
+{
+    if (db_fault(sync->db) != DB_FAULT_NONE ||
+        (err->code != ENOENT && err->code != ENOTDIR && err->code != ELOOP && err->code != EACCES))
+        return false;
+    if (err->code == EACCES)
+        sync_note(sync, "%s: %s", sync->user->address, err->text);
+    error_clear(err);
+    state->unsettled = true;
+    sync->counts->waiting++;
+    return true;
 }
 
 /* ------------------------------------------------------------------ stamps */
@@ -187,10 +204,8 @@ static bool sync_present(struct sync *sync, const GPtrArray *folders, struct err
         sync->counts->folders++;
         if (!(sync->user->mbox ? sync_mbox_stamp : scan_stamp)(sync->user->home, folder->dir,
                                                                &state->stamp, err)) {
-            if (err->code != ENOENT)
+            if (!sync_pass_folder(sync, state, err))
                 return false;
-            error_clear(err);
-            state->unsettled = true;
             continue;
         }
         if (!sync->options->full && !sync->options->rebuild &&
@@ -204,6 +219,22 @@ static bool sync_present(struct sync *sync, const GPtrArray *folders, struct err
         if (!sync_compare_folder(sync, folder, state, err))
             return false;
     }
+    return true;
+}
+
+/* A folder that was not found because we may not look is no folder that is gone. */
+static bool is_hidden(struct sync *sync, const char *mailbox)
+{
+    g_autofree char *dir = mailbox_name_to_dir(mailbox);
+    g_autofree char *cur = g_strconcat(dir, "/cur", NULL);
+    struct stat status;
+
+    if (sync->user->mbox || strchr(dir, '/') != NULL ||
+        fstatat(sync->user->home, cur, &status, AT_SYMLINK_NOFOLLOW) == 0 || errno == ENOENT ||
+        errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG)
+        return false;
+    sync_note(sync, "%s: cannot look into %s: %s", sync->user->address, dir, g_strerror(errno));
+    sync->counts->waiting++;
     return true;
 }
 
@@ -231,7 +262,8 @@ static bool sync_vanished(struct sync *sync, struct error *err)
             return true;
         g_free(last);
         last = mailbox;
-        if (g_hash_table_contains(sync->folders, mailbox) || !is_wanted(sync, mailbox))
+        if (g_hash_table_contains(sync->folders, mailbox) || !is_wanted(sync, mailbox) ||
+            is_hidden(sync, mailbox))
             continue;
         if (!sync_miss_mailbox(sync, mailbox, err))
             return false;
@@ -256,7 +288,8 @@ static bool run_once(struct db *db, const struct sync_user *user, const struct s
                      const struct sync_options *options, struct sync_counts *counts,
                      struct error *err)
 {
-    struct sync sync = {.db = db, .user = user, .host = host, .options = options, .counts = counts};
+    struct sync sync = {.db = db, .user = user, .host = host, .options = options, .counts = counts,
+                        .directory_fd = -1};
     bool done;
 
     sync.missing = g_ptr_array_new_with_free_func(missing_row_free);
@@ -268,6 +301,9 @@ static bool run_once(struct db *db, const struct sync_user *user, const struct s
     if (!done)
         db_rollback(db);
     sync_rows_forget(&sync);
+    if (sync.directory_fd >= 0)
+        close(sync.directory_fd);
+    g_free(sync.directory);
     g_hash_table_unref(sync.missing_by_file);
     g_hash_table_unref(sync.missing_by_message);
     g_hash_table_unref(sync.folders);

@@ -490,13 +490,7 @@ bool sync_compare_folder(struct sync *sync, const struct scan_folder *folder,
 
     pass.carries = g_ptr_array_new_with_free_func(carry_free);
     done = compare_folder(&pass, err);
-    if (!done && err->code == ENOENT) {
-        /* the folder went away while we read it: next time it is a vanished one */
-        error_clear(err);
-        state->unsettled = true;
-        sync->counts->waiting++;
-        done = true;
-    }
+    done = done || sync_pass_folder(sync, state, err);
     g_ptr_array_unref(pass.carries);
     if (pass.rows)
         g_hash_table_unref(pass.rows);

@@ -2,10 +2,12 @@
 #include "store/sync-internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lda/base/cleanup.h"
 #include "lda/base/path.h"
@@ -123,28 +125,62 @@ static bool insert_row(struct sync *sync, const struct unknown_file *file,
            sync->host->sent(sync->host->ctx, sync->db, sync->user->id, row, err);
 }
 
+/* The file of a message. Its directory stays open for the next one: to walk there costs as much as to
+ * read a small message. */
+static int open_file(struct sync *sync, const struct unknown_file *file, struct error *err)
+{
+    const char *slash = strrchr(file->path, '/');
+    g_autofree char *directory = g_strndup(file->path, (gsize)(slash - file->path));
+    int fd;
+
+    if (g_strcmp0(directory, sync->directory) != 0) {
+        fd = path_open_dir(sync->user->home, directory, err);
+        if (fd < 0)
+            return -1;
+        if (sync->directory_fd >= 0)
+            close(sync->directory_fd);
+        g_free(sync->directory);
+        sync->directory_fd = fd;
+        sync->directory = g_steal_pointer(&directory);
+    }
+    fd = openat(sync->directory_fd, slash + 1, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        error_set_errno(err, ERROR_TEMPORARY, errno, "cannot open %s", file->path);
+    return fd;
+}
+
+/* Something else stands where the file was, or nothing we may read: next time. */
+static bool pass_over(struct sync *sync, const struct unknown_file *file, struct error *err)
+{
+    if (err->code != ENOENT && err->code != ENOTDIR && err->code != ELOOP && err->code != EACCES &&
+        err->code != ENXIO)
+        return false;
+    if (err->code == EACCES)
+        sync_note(sync, "%s: %s", sync->user->address, err->text);
+    error_clear(err);
+    leave_for_next_time(sync, file);
+    return true;
+}
+
 /* Opens, makes the row, puts it where it belongs. */
 static bool read_unknown(struct sync *sync, const struct unknown_file *file, struct error *err)
 {
     AUTO_FD fd = file->mbox ? sync_mbox_extract(sync, file, err)
-                            : path_open_file(sync->user->home, file->path, err);
+                            : open_file(sync, file, err);
     struct header_row *row;
     struct missing_row *missing;
     struct stat status;
     bool done;
 
-    if (fd < 0) {
-        if (err->code != ENOENT && err->code != ELOOP && err->code != EACCES)
-            return false;
-        if (err->code == EACCES)
-            sync_note(sync, "%s: %s", sync->user->address, err->text);
-        error_clear(err);
-        leave_for_next_time(sync, file);
-        return true;
-    }
+    if (fd < 0)
+        return pass_over(sync, file, err);
     if (fstat(fd, &status) != 0) {
         error_set_errno(err, ERROR_TEMPORARY, errno, "cannot look at %s", file->path);
         return false;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        leave_for_next_time(sync, file);
+        return true;
     }
     /* a delivery holds an mbox's lock until its row is there: what was seen is as old as can be */
     if (!file->rebuild && !file->mbox && sync->options->min_age_s > 0 &&

@@ -31,6 +31,8 @@ static struct db *db;
 static char *home_path;
 static int home;
 static int made;           /* rows made by the host */
+static void (*meanwhile)(void); /* called while the host makes a row; NULL: nothing */
+static GString *notes;
 static int sent_seen;      /* calls of sent */
 
 /* ------------------------------------------------------------------ the host: a row of a file */
@@ -45,6 +47,8 @@ static bool make_row(void *ctx, int fd, const char *name, struct header_row **re
     char *bar;
 
     (void)ctx;
+    if (meanwhile)
+        meanwhile();
     if (length <= 0 || !memchr(text, '|', (size_t)length)) {
         error_set(err, ERROR_BAD_DATA, "%s is no message", name);
         return false;
@@ -83,7 +87,14 @@ static bool sent(void *ctx, struct db *connection, int64_t user_id, const struct
     return true;
 }
 
-static const struct sync_host host = { .make_row = make_row, .free_row = free_row, .sent = sent };
+static void note(void *ctx, const char *text)
+{
+    (void)ctx;
+    g_string_append_printf(notes, "%s\n", text);
+}
+
+static const struct sync_host host = { .make_row = make_row, .free_row = free_row, .sent = sent,
+                                       .note = note };
 
 static struct sync_counts run_options(const struct sync_options *options)
 {
@@ -188,6 +199,7 @@ static int start(void **state)
     make_folder(".");
     make_folder(".Sent");
     made = sent_seen = 0;
+    notes = g_string_new(NULL);
     return home < 0;
 }
 
@@ -197,6 +209,7 @@ static int stop(void **state)
     close(home);
     nftw(home_path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     g_clear_pointer(&home_path, g_free);
+    g_string_free(notes, TRUE);
     return 0;
 }
 
@@ -510,6 +523,210 @@ static void test_rebuild_keeps(void **state)
                              "search_document FROM email_headers WHERE user_id = 1");
     assert_string_equal(kept, "bob@x.example 2020-09-13 12:26:40 a@x "
                               "first\x1c\x1d" "bob@x.example\x1e\x1f");
+}
+
+/* What an application says while reindex reads files stands; and a row that reads as its file does is not
+ * written at all: no new version, no index touched. */
+static void mark_as_read(void)
+{
+    struct db *other = test_database_connect(database);
+
+    test_sql(other, "UPDATE email_headers SET is_read = TRUE, flags = '$label1' "
+                    "WHERE user_id = 1 AND file = '1.a'");
+    db_close(other);
+}
+
+static void test_rebuild_leaves_alone(void **state)
+{
+    struct sync_options rebuild = { .full = true, .rebuild = true };
+    const char *version = db_kind(db) == DB_PGSQL ? "SELECT sum(xmin::text::bigint) FROM email_headers"
+                                                  : "SELECT total_changes()";
+    int64_t before;
+
+    (void)state;
+    write_file("cur/1.a:2,", "a@x|first");
+    write_file("cur/2.b:2,S", "b@x|second");
+    run();
+    before = test_sql_int(db, version);
+    assert_int_equal(run_options(&rebuild).rebuilt, 2);
+    assert_int_equal(test_sql_int(db, version), before);
+    meanwhile = mark_as_read;
+    assert_int_equal(run_options(&rebuild).rebuilt, 2);
+    meanwhile = NULL;
+    expect_rows("INBOX/1.a S [$label1] first; INBOX/2.b S [] second");
+}
+
+/* One row that the database refuses costs no other its place, and is tried again. */
+static void test_a_row_is_refused(void **state)
+{
+    struct sync_counts counts;
+
+    (void)state;
+    test_sql(db, db_kind(db) == DB_PGSQL
+                     ? "ALTER TABLE email_headers ADD CONSTRAINT not_evil CHECK (subject <> 'evil')"
+                     : "CREATE TRIGGER not_evil BEFORE INSERT ON email_headers "
+                       "WHEN NEW.subject = 'evil' BEGIN SELECT RAISE(ABORT, 'not_evil'); END");
+    write_file("cur/1.a:2,", "a@x|first");
+    write_file("cur/2.b:2,S", "b@x|evil");
+    write_file("cur/3.c:2,F", "c@x|third");
+    counts = run();
+    assert_int_equal(counts.added, 2);
+    assert_int_equal(counts.ignored, 1);
+    expect_rows("INBOX/1.a - [] first; INBOX/3.c - [\\Flagged] third");
+    assert_non_null(strstr(notes->str, "u1@x.example: 2.b in INBOX: no row: "));
+    assert_non_null(strstr(notes->str, "not_evil"));
+    test_sql(db, db_kind(db) == DB_PGSQL ? "ALTER TABLE email_headers DROP CONSTRAINT not_evil"
+                                         : "DROP TRIGGER not_evil");
+    assert_int_equal(run().added, 1);
+}
+
+/* A file that was renamed while the directories were read is seen twice: one row, the later look. Text
+ * is text, whatever it looks like in a statement or an array. */
+static void test_odd_batches(void **state)
+{
+    struct sync_counts counts;
+
+    (void)state;
+    write_file("new/1.a", "a@x|first");
+    write_file("cur/1.a:2,S", "a@x|first");
+    write_file("cur/2.\"\\{},NULL", "\"\\@x|NULL");
+    write_file("cur/3.c", "{}@x|\"},{\\\\\"'");
+    counts = run();
+    assert_int_equal(counts.added, 4);
+    expect_rows("INBOX/1.a S [] first; INBOX/2.\"\\{},NULL - [] NULL; "
+                "INBOX/3.c - [] \"},{\\\\\"'");
+    counts = run();
+    assert_int_equal(counts.added + counts.removed + counts.moved, 0);
+}
+
+/* More rows than a batch holds, some of them moved here meanwhile. */
+static void test_several_batches(void **state)
+{
+    struct sync_counts counts;
+
+    (void)state;
+    make_folder(".Work");
+    for (int i = 0; i < 1200; i++) {
+        g_autofree char *path = g_strdup_printf("cur/%d.m:2,", i);
+        g_autofree char *text = g_strdup_printf("m%d@x|m%d", i, i);
+
+        write_file(path, text);
+    }
+    assert_int_equal(run().added, 1200);
+    for (int i = 0; i < 1200; i++) {
+        g_autofree char *from = g_strdup_printf("cur/%d.m:2,", i);
+        g_autofree char *to = g_strdup_printf(".Work/cur/%d.n:2,", i);
+        g_autofree char *new_path = g_strdup_printf(".Work/cur/%d.o:2,", i);
+
+        if (i % 3 == 0)
+            move(from, to); /* a new name, as Dovecot gives it */
+        else if (i % 3 == 1)
+            write_file(new_path, "new@x|new");
+    }
+    counts = run();
+    assert_int_equal(counts.moved, 400);
+    assert_int_equal(counts.added, 400);
+    assert_int_equal(counts.removed, 0);
+    assert_int_equal(test_sql_int(db, "SELECT count(*) FROM email_headers WHERE mailbox = 'Work'"), 800);
+}
+
+static void change_owner(const char *path, uid_t owner)
+{
+    assert_int_equal(fchownat(home, path, owner, (gid_t)-1, AT_SYMLINK_NOFOLLOW), 0);
+}
+
+/* What may not be read for a while loses no row, and no other folder is worse for it. */
+static void test_not_readable(void **state)
+{
+    static const char *const paths[] = { ".", "cur", "new", ".Sent", ".Sent/cur", ".Sent/new",
+                                         ".Locked", ".Locked/cur", ".Locked/new" };
+    static const char *const closed[] = { ".Locked", ".Locked/cur" };
+    const uid_t nobody = 65534;
+    bool root = geteuid() == 0;
+
+    (void)state;
+    make_folder(".Locked");
+    write_file("cur/1.a:2,", "a@x|first");
+    write_file(".Locked/cur/2.b:2,", "b@x|second");
+    run();
+    for (size_t i = 0; root && i < G_N_ELEMENTS(paths); i++)
+        change_owner(paths[i], nobody);
+    for (size_t i = 0; i < G_N_ELEMENTS(closed); i++) {
+        struct sync_counts counts;
+        g_autofree char *path = g_strdup_printf("cur/3.c%zu:2,", i);
+
+        write_file(path, "c@x|third");
+        if (root)
+            change_owner(path, nobody);
+        assert_int_equal(fchmodat(home, closed[i], 0, 0), 0);
+        if (root)
+            assert_int_equal(seteuid(nobody), 0);
+        counts = run();
+        if (root)
+            assert_int_equal(seteuid(0), 0);
+        assert_int_equal(fchmodat(home, closed[i], 0700, 0), 0);
+        assert_int_equal(counts.removed, 0);
+        assert_int_equal(counts.added, 1);
+        assert_int_equal(counts.waiting, 1);
+        assert_non_null(strstr(notes->str, "Permission denied"));
+        g_string_truncate(notes, 0);
+    }
+    assert_int_equal(run().removed, 0);
+    expect_rows("INBOX/1.a - [] first; INBOX/3.c0 - [] third; INBOX/3.c1 - [] third; "
+                "Locked/2.b - [] second");
+}
+
+/* A folder that becomes something else between two looks, or while its files are read. */
+static void swap_cur(void)
+{
+    meanwhile = NULL;
+    move(".Work/cur", ".Work/away");
+    assert_int_equal(symlinkat("away", home, ".Work/cur"), 0);
+}
+
+static void swap_file(void)
+{
+    meanwhile = NULL;
+    for (int i = 0; i < 3; i++) {
+        g_autofree char *path = g_strdup_printf("cur/%d.a:2,", i);
+
+        if (unlinkat(home, path, 0) != 0)
+            fail_msg("%s", strerror(errno));
+        if (i == 0)
+            assert_int_equal(symlinkat("/etc/passwd", home, path), 0);
+        else if (i == 1)
+            assert_int_equal(mkfifoat(home, path, 0600), 0);
+        else
+            make_dir(path);
+    }
+}
+
+static void test_changed_while_read(void **state)
+{
+    struct sync_counts counts;
+
+    (void)state;
+    make_folder(".Work");
+    write_file("cur/0.a:2,", "a0@x|a0");
+    write_file("cur/1.a:2,", "a1@x|a1");
+    write_file("cur/2.a:2,", "a2@x|a2");
+    meanwhile = swap_file; /* while the first of them is read, all become something else */
+    counts = run();
+    assert_int_equal(counts.added, 1);
+    assert_int_equal(counts.waiting, 2);
+    counts = run();
+    assert_int_equal(counts.removed, 1);
+    assert_int_equal(counts.ignored, 3);
+    expect_rows("");
+    write_file(".Work/cur/1.w:2,", "w@x|work");
+    write_file("cur/9.a:2,", "a9@x|a9");
+    meanwhile = swap_cur; /* while INBOX's file is read, after all directories were */
+    counts = run();
+    assert_int_equal(counts.added, 1);
+    assert_int_equal(counts.waiting, 1);
+    counts = run();
+    expect_rows("INBOX/9.a - [] a9");
+    assert_int_equal(counts.added + counts.removed, 0);
 }
 
 /* Rows edited by hand into nonsense: set right where they name a file, else left alone; the second run has
@@ -833,6 +1050,12 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_check_only, start, stop),
         cmocka_unit_test_setup_teardown(test_rebuild, start, stop),
         cmocka_unit_test_setup_teardown(test_rebuild_keeps, start, stop),
+        cmocka_unit_test_setup_teardown(test_rebuild_leaves_alone, start, stop),
+        cmocka_unit_test_setup_teardown(test_a_row_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(test_odd_batches, start, stop),
+        cmocka_unit_test_setup_teardown(test_several_batches, start, stop),
+        cmocka_unit_test_setup_teardown(test_not_readable, start, stop),
+        cmocka_unit_test_setup_teardown(test_changed_while_read, start, stop),
         cmocka_unit_test_setup_teardown(test_nonsense, start, stop),
         cmocka_unit_test_setup_teardown(test_many, start, stop),
         cmocka_unit_test_setup_teardown(test_all_at_once, start, stop),
