@@ -12,10 +12,12 @@
 #include <jansson.h>
 
 #include "lda/base/cleanup.h"
+#include "lda/base/path.h"
 #include "lda/config.h"
 #include "lda/table.h"
 #include "store/db.h"
 #include "store/mailbox_name.h"
+#include "store/mbox.h"
 #include "store/scan.h"
 #include "store/search.h"
 #include "store/search_query.h"
@@ -60,7 +62,35 @@ static bool on_file(const struct scan_file *file, void *ctx, struct error *err)
     return true;
 }
 
-/* The paths of those hits that lie in @mailbox; a file that is gone, or an mbox, has none. */
+static bool is_plain(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return false;
+    return true;
+}
+
+/* In an mbox the message's id leads on: where it lies in the file is no answer for long, because mail
+ * programs write into headers and remove messages. */
+static void find_in_mbox(int home_fd, const char *home, const char *mailbox, const GPtrArray *hits,
+                         GHashTable *by_id)
+{
+    g_autofree char *below = mbox_path(mailbox);
+    struct error ignored = {0};
+    AUTO_FD fd = path_open_file(home_fd, below, &ignored);
+
+    for (guint i = 0; fd >= 0 && i < hits->len; i++) {
+        struct search_hit *hit = hits->pdata[i];
+        bool named = *hit->message_id && is_plain(hit->message_id);
+
+        if (strcmp(hit->mailbox, mailbox) == 0 && *hit->file)
+            g_hash_table_replace(by_id, &hit->id,
+                                 g_strdup_printf("%s/%s%s%s%s", home, below, named ? "\t<" : "",
+                                                 named ? hit->message_id : "", named ? ">" : ""));
+    }
+}
+
+/* The paths of those hits that lie in @mailbox; a file that is gone has none. */
 static bool find_in_mailbox(int home_fd, const char *home, const char *mailbox,
                             const GPtrArray *hits, GHashTable *by_id, struct error *err)
 {
@@ -111,9 +141,12 @@ static bool find_paths(const struct user *user, const struct config *config, con
             g_hash_table_add(mailboxes, hit->mailbox);
     }
     g_hash_table_iter_init(&iter, mailboxes);
-    while (g_hash_table_iter_next(&iter, &mailbox, NULL))
-        if (!find_in_mailbox(home, user->home, mailbox, hits, by_id, err))
+    while (g_hash_table_iter_next(&iter, &mailbox, NULL)) {
+        if (user->mbox)
+            find_in_mbox(home, user->home, mailbox, hits, by_id);
+        else if (!find_in_mailbox(home, user->home, mailbox, hits, by_id, err))
             return false;
+    }
     *ret_by_id = g_steal_pointer(&by_id);
     return true;
 }

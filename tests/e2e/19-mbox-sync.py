@@ -66,6 +66,8 @@ def story(s):
     want_equal([flags for _, mid, flags in view if mid == "second@x"], [["$label1", "work"]],
                "keywords that the script set")
     want_equal(seen_by(other), view, "the other client sees the same")
+    want_equal(s.vmail("search", "-u", ALICE, "--format=path", "subject:second").out,
+               "%s/mbox\t<second@x>\n" % s.home(ALICE), "what leads to a message in an mbox")
 
     s.step("flags, keywords, moves and copies: rows follow and keep their ids")
     ids = {mid: r["id"] for mid, r in by_id(s).items()}
