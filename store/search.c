@@ -25,12 +25,14 @@
 #include <string.h>
 
 #define HEAD_ROWS 500
+/* At least, and where more rows are wanted, this many for each. */
 #define LONG_HEAD_ROWS 3000
+#define LONG_HEAD_SHARE 20
 /* Where no index helps: the alternative is to compare all. */
 #define PLAIN_LONG_HEAD_ROWS 20000
 #define LIMIT_MAX 10000
 /* Relevance is weighed among this many of the newest matches. */
-#define RELEVANCE_ROWS 1000
+#define RELEVANCE_ROWS 500
 
 /* ------------------------------------------------------------------ rows */
 
@@ -204,7 +206,8 @@ static bool run_head(struct search *search, int rows, struct error *err)
 /* *@ret_full: the newest rows filled the page. */
 static bool run_heads(struct search *search, bool indexed, bool *ret_full, struct error *err)
 {
-    int longest = indexed ? LONG_HEAD_ROWS : PLAIN_LONG_HEAD_ROWS;
+    int longest = indexed ? MAX(LONG_HEAD_ROWS, LONG_HEAD_SHARE * search->limit)
+                          : PLAIN_LONG_HEAD_ROWS;
     int64_t rows;
 
     if (!run_head(search, HEAD_ROWS, err))
@@ -324,15 +327,24 @@ static bool run_by_relevance(struct search *search, struct error *err)
 /* PostgreSQL compiles a statement to machine code where it believes it will take long. It believes so of
  * ours, which end when the page is full, and compiling takes longer than they do. For this transaction
  * only: the session may be a pool's. */
-static bool begin(struct db *db, struct error *err)
+static bool begin_pgsql(struct db *db, struct error *err)
 {
     return db_begin(db, err) && db_queue(db, "SET LOCAL jit = off", NULL, 0, NULL, NULL, err);
 }
 
+/* A search looks at thousands of pages here and there, and a system call for each takes longer than to
+ * compare what is on it. An I/O error then kills the process by SIGBUS: one that searches can die. */
+static bool map_sqlite(struct db *db, struct error *err)
+{
+    return db_exec(db, "PRAGMA mmap_size = 2147418112", NULL, 0, NULL, NULL, err);
+}
+
 static bool run(struct search *search, enum search_sort sort, struct error *err)
 {
-    bool own = db_kind(search->db) == DB_PGSQL && !db_in_transaction(search->db);
-    bool done = (!own || begin(search->db, err)) &&
+    bool sqlite = db_kind(search->db) == DB_SQLITE;
+    bool own = !sqlite && !db_in_transaction(search->db);
+    bool done = (!sqlite || map_sqlite(search->db, err)) &&
+                (!own || begin_pgsql(search->db, err)) &&
                 (sort == SEARCH_SORT_RELEVANCE ? run_by_relevance(search, err)
                                                : run_by_date(search, err));
 

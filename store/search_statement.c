@@ -237,8 +237,14 @@ static struct tokens tokens_of(const struct query *query, const char *prefix)
  * (search_text.h), so neither form needs escapes. */
 static char *tokens_literal(enum db_kind kind, const struct tokens *tokens)
 {
-    const char *separator = kind == DB_PGSQL ? "," : tokens->any ? " OR " : " AND ";
+    const char *separator = kind == DB_PGSQL ? "," : " AND ";
     GString *out = g_string_new(kind == DB_PGSQL ? "{" : "");
+
+    /* FTS5 looks for all that begins with the shortest one faster than for each */
+    if (kind == DB_SQLITE && tokens->any) {
+        g_string_append_printf(out, "\"%s\" *", (const char *)tokens->list->pdata[0]);
+        return g_string_free(out, FALSE);
+    }
 
     for (guint i = 0; i < tokens->list->len; i++)
         g_string_append_printf(out, "%s\"%s\"", i ? separator : "",
