@@ -205,7 +205,8 @@ static const char sqlite_take[] =
  * Whoever changes a row holds its waiting entry locked (the trigger's ON CONFLICT DO UPDATE): we
  * pass over it (and over what another filler has). What was committed before we got the lock, the
  * second statement's newer snapshot sees. MATERIALIZED: as a subselect the planner may run the LIMIT
- * once for each row of the list. */
+ * once for each row of the list. LATERAL … OFFSET 0: each row through the primary key. In a table that nobody
+ * has analyzed yet (after a restore) the planner would read all of it for each batch. */
 static const char pgsql_take[] =
     "WITH batch AS MATERIALIZED (SELECT user_id, id FROM email_search_pending "
     "ORDER BY user_id, id LIMIT $1 FOR UPDATE SKIP LOCKED) "
@@ -213,8 +214,9 @@ static const char pgsql_take[] =
     "WHERE p.user_id = b.user_id AND p.id = b.id RETURNING p.id";
 static const char pgsql_read[] =
     "SELECT h.user_id, h.id, h.search_document, h.subject, h.sender, h.recipient, h.id, h.date "
-    "FROM email_headers h WHERE h.id = ANY ($1::bigint[]) AND h.user_id IS NOT NULL "
-    "ORDER BY h.user_id, h.id";
+    "FROM unnest($1::bigint[]) AS batch (id) CROSS JOIN LATERAL ("
+    "SELECT user_id, id, search_document, subject, sender, recipient, date FROM email_headers "
+    "WHERE id = batch.id AND user_id IS NOT NULL OFFSET 0) h ORDER BY h.user_id, h.id";
 
 struct id_list {
     GString *literal;
