@@ -17,6 +17,10 @@ static const char *setting(void *ctx, const char *name)
     if (g_str_equal(name, "sieve_extensions"))
         return "+editheader +spamtest +vnd.dovecot.environment +vnd.dovecot.report "
                "+vnd.dovecot.debug +imapflags +notify";
+    if (g_str_equal(name, "sieve_convert_program"))
+        return "convert";
+    if (g_str_equal(name, "sieve_virustest_status_header"))
+        return "X-Virus: (.*)";
     return NULL;
 }
 
@@ -35,6 +39,86 @@ static enum sieve_answer list_contains(void *ctx, const char *list, const char *
         return SIEVE_NO;
     if (ret_entry != NULL)
         *ret_entry = g_strdup(value);
+    return SIEVE_YES;
+}
+
+static enum sieve_answer list_valid(void *ctx, const char *list)
+{
+    (void)ctx;
+    return strlen(list) % 2 == 0 ? SIEVE_YES : SIEVE_NO;
+}
+
+static enum sieve_answer list_members(void *ctx, const char *list, char ***ret_members)
+{
+    (void)ctx;
+    (void)list;
+    *ret_members = g_strsplit("a@example.org,no address,b@example.org", ",", 0);
+    return SIEVE_YES;
+}
+
+static enum sieve_answer special_use(void *ctx, const char *mailbox, const char *flag,
+    char **ret_mailbox)
+{
+    (void)ctx;
+    if (strlen(flag) % 2 == 0 || mailbox != NULL)
+        return SIEVE_NO;
+    if (ret_mailbox != NULL)
+        *ret_mailbox = g_strdup("Special");
+    return SIEVE_YES;
+}
+
+/* The value of anything whose name is of an odd length. */
+static enum sieve_answer value_of(const char *name, char **ret_value)
+{
+    if (strlen(name) % 2 == 0)
+        return SIEVE_NO;
+    if (ret_value != NULL)
+        *ret_value = g_strdup(name);
+    return SIEVE_YES;
+}
+
+static enum sieve_answer metadata(void *ctx, const char *mailbox, const char *annotation,
+    char **ret_value)
+{
+    (void)ctx;
+    (void)mailbox;
+    return value_of(annotation, ret_value);
+}
+
+static enum sieve_answer named_value(void *ctx, const char *name, char **ret_value)
+{
+    (void)ctx;
+    return value_of(name, ret_value);
+}
+
+static enum sieve_answer duplicate_seen(void *ctx, const char *key)
+{
+    (void)ctx;
+    return key[0] < '8' ? SIEVE_YES : SIEVE_NO;
+}
+
+static enum sieve_answer included(void *ctx, enum sieve_script_place place, const char *name,
+    char **ret_text, size_t *ret_length)
+{
+    (void)ctx;
+    (void)place;
+    if (g_str_equal(name, "none"))
+        return SIEVE_NO;
+    *ret_text = g_strdup("require [\"include\", \"variables\"];\nglobal \"a\";\n"
+                         "if string \"${a}\" \"x\" { return; }\nset \"a\" \"${a}2\";\n");
+    *ret_length = strlen(*ret_text);
+    return SIEVE_YES;
+}
+
+static enum sieve_answer run_program(void *ctx, const struct sieve_program_call *call,
+    char **ret_output, size_t *ret_length, struct error *err)
+{
+    (void)ctx;
+    (void)err;
+    if (strlen(call->name) % 2 == 0 || ret_output == NULL)
+        return SIEVE_NO;
+    *ret_output = g_strdup("Subject: out\n\ntext\n");
+    *ret_length = strlen(*ret_output);
     return SIEVE_YES;
 }
 
@@ -71,7 +155,10 @@ static void run(const char *script, size_t script_length, const void *text, size
     static const struct sieve_envelope envelope = {.from = "sender@example.org",
         .to = "user@example.com"};
     static const struct sieve_host host = {.mailbox_exists = mailbox_exists,
-        .list_contains = list_contains, .now = now};
+        .metadata = metadata, .special_use = special_use, .mailbox_by_id = named_value,
+        .list_valid = list_valid, .list_contains = list_contains, .list_members = list_members,
+        .duplicate_seen = duplicate_seen, .script = included, .environment = named_value,
+        .run_program = run_program, .now = now};
     struct sieve_diagnostics *diagnostics = sieve_diagnostics_new();
     struct sieve_options options;
 
