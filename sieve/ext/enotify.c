@@ -239,15 +239,12 @@ static enum sieve_status run_capability(struct sieve_run *run, const struct siev
     struct sieve_string capability = sieve_arg_string(run, node, 1);
     const char *said = capability_of(run, &method, capability.data);
     struct sieve_match match;
-    enum sieve_status status = SIEVE_FALSE;
 
+    if (said == NULL)
+        return SIEVE_FALSE; /* "fail unconditionally", :count "lt" too (5) */
+    struct sieve_string value = sieve_str(said);
     sieve_match_begin(&match, run, node);
-    if (said != NULL) {
-        struct sieve_string value = sieve_str(said);
-
-        status = sieve_match_value(&match, &value);
-    }
-    return sieve_match_finish(&match, status);
+    return sieve_match_finish(&match, sieve_match_value(&match, &value));
 }
 
 /* ------------------------------------------------------------------ :encodeurl (6) */
