@@ -113,6 +113,11 @@ void *arena_own(struct arena *arena, void *data, void (*cleanup)(void *data))
     return data;
 }
 
+void arena_count(struct arena *arena, size_t bytes)
+{
+    arena->full += bytes;
+}
+
 size_t arena_used(const struct arena *arena)
 {
     return arena->full + (arena->chunks == NULL ? 0 : (size_t)(arena->at - arena->chunks->data));

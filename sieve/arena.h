@@ -14,7 +14,7 @@ struct arena {
     struct arena_chunk *chunks;
     struct arena_owned *owned;
     size_t next_size;
-    size_t full;           /* bytes handed out from older chunks */
+    size_t full;           /* bytes handed out from older chunks, and others' */
 };
 
 struct arena *arena_new(void);
@@ -52,7 +52,10 @@ char *arena_vprintf(struct arena *arena, const char *format, va_list args)
 /* Calls @cleanup(@data) when the arena dies; gives @data back, for things of other libraries. */
 void *arena_own(struct arena *arena, void *data, void (*cleanup)(void *data));
 
-/* Bytes handed out so far. */
+/* Counts @bytes of other libraries' memory that the arena owns. */
+void arena_count(struct arena *arena, size_t bytes);
+
+/* Bytes handed out or counted so far. */
 size_t arena_used(const struct arena *arena);
 
 #define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))

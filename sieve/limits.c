@@ -26,7 +26,7 @@ const struct sieve_limit_row sieve_limit_rows[] = {
     ROW(max_regex_match, 500000, "Match limit of regular expressions (PCRE2)."),
     ROW(max_regex_depth, 5000, "Depth limit of regular expressions (PCRE2)."),
     ROW(max_regex_heap_kb, 4096, "Memory of one regular expression match, in KiB."),
-    ROW(max_memory, 64UL * 1024 * 1024, "Bytes of strings that one run may build."),
+    ROW(max_memory, 64UL * 1024 * 1024, "Bytes of strings that one run may build, and of a script's regular expressions."),
     ROW(max_trace, 20000, "Lines that --explain keeps."),
     ROW(max_duplicate_period, 7 * 24 * 3600, "Longest memory of the duplicate test, in seconds."),
     {NULL, 0, 0, NULL},

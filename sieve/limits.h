@@ -32,7 +32,7 @@ struct sieve_limits {
     size_t max_regex_match;      /* PCRE2 match limit per pattern and value */
     size_t max_regex_depth;      /* PCRE2 depth limit */
     size_t max_regex_heap_kb;    /* PCRE2 heap limit */
-    size_t max_memory;           /* bytes of strings a run may build */
+    size_t max_memory;           /* bytes of strings a run may build; bytes of a program with regexes */
     size_t max_trace;            /* lines of trace kept */
     size_t max_duplicate_period; /* seconds, upper bound of duplicate :seconds */
 };

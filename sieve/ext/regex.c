@@ -239,6 +239,9 @@ static pcre2_code *compile(struct arena *arena, const struct sieve_string *patte
     }
     if (regex == NULL)
         return NULL;
+    size_t size = 0;
+    if (pcre2_pattern_info(regex, PCRE2_INFO_SIZE, &size) == 0)
+        arena_count(arena, size);
     return arena_own(arena, regex, (void (*)(void *))pcre2_code_free);
 }
 
@@ -268,6 +271,12 @@ static bool check_regex(struct sieve_compiler *compiler, struct sieve_node *node
         if (codes[i] == NULL) {
             sieve_error_at(compiler, keys->strings[i].line, keys->strings[i].column,
                 "invalid regular expression '%.128s': %s", pattern->data, why);
+            return false;
+        }
+        /* fifteen letters can make 60 KB */
+        if (arena_used(compiler->arena) > compiler->options->limits.max_memory) {
+            sieve_error_at(compiler, keys->strings[i].line, keys->strings[i].column,
+                "the regular expressions of the script need too much memory");
             return false;
         }
         if (bare)

@@ -113,6 +113,36 @@ static void test_bounds(void **state)
     }
 }
 
+/* Letters in the script are bounded; what a regular expression makes of them is not by that. */
+static void test_memory(void **state)
+{
+    struct sieve_options options;
+    g_autoptr(GString) script = g_string_new("require \"regex\"; if header :regex \"a\" [\"x\"");
+
+    (void)state;
+    sieve_options_init(&options);
+    for (size_t i = 0; i < 100; i++)
+        g_string_append(script, ", \"(abc|d){1300}\"");
+    g_string_append(script, "] { keep; }");
+    for (size_t fits = 0; fits < 2; fits++) {
+        struct sieve_diagnostics *diagnostics = sieve_diagnostics_new();
+
+        options.limits.max_memory = (fits ? 64 : 1) * 1024 * 1024;
+        struct sieve_program *program = sieve_compile(script->str, script->len, "x", &options,
+            diagnostics);
+        assert_int_equal(diagnostics->errors, !fits);
+        if (fits) {
+            assert_true(sieve_program_size(program) > 1024 * 1024);
+        } else {
+            const struct sieve_diagnostic *error = g_ptr_array_index(diagnostics->items, 0);
+
+            assert_non_null(strstr(error->message, "too much memory"));
+        }
+        sieve_program_unref(program);
+        sieve_diagnostics_free(diagnostics);
+    }
+}
+
 static void test_requires(void **state)
 {
     struct sieve_options options;
@@ -190,6 +220,7 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_many_errors),
         cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_memory),
         cmocka_unit_test(test_requires),
         cmocka_unit_test(test_switched_off),
         cmocka_unit_test(test_limit_table),
