@@ -1,7 +1,7 @@
 /*
  * bench_sieve [RULES BYTES | --write-to FOLDER]: compile and run of scripts of 1 … 1,000 rules over messages of 4 KiB
  * and 1 MB, native and libsieve in one process in turn. Prints microseconds of processor time, the
- * median of several rounds. libsieve is called in the process itself here, without the child that
+ * median of several rounds, and the size of the program. libsieve is called in the process itself here, without the child that
  * guards it, so that the engines are compared and not fork(2).
  *
  * With RULES BYTES it measures that case only. With --write-to it writes the scripts and messages for sieve-test and stops: run.sh does that.
@@ -81,6 +81,7 @@ static double median(double *values, size_t count)
 
 struct sample {
     double compile, run, parse;
+    size_t memory; /* of the program */
 };
 
 static const struct sieve_envelope envelope = {.from = "kim@example.org",
@@ -105,11 +106,11 @@ static struct sample native_once(const char *script, const char *text, size_t le
     double t3 = now_us();
     if (program == NULL || result->action_count != 1 || result->implicit_keep)
         abort();
+    sample = (struct sample){t2 - t1, t3 - t2, t1 - t0, sieve_program_size(program)};
     sieve_result_free(result);
     sieve_program_unref(program);
     message_free(message);
     sieve_diagnostics_free(diagnostics);
-    sample = (struct sample){t2 - t1, t3 - t2, t1 - t0};
     return sample;
 }
 
@@ -192,7 +193,7 @@ static struct sample libsieve_once(const char *script, const char *text, size_t 
         abort();
     g_ptr_array_unref(input.lists);
     message_free(input.message);
-    return (struct sample){0, t1 - t0, 0};
+    return (struct sample){0, t1 - t0, 0, 0};
 }
 #endif
 
@@ -203,7 +204,7 @@ static void print_row(const char *engine, size_t rules, size_t size,
     g_autofree char *script = make_script(rules), *text = make_message(size);
     double compile[ROUNDS], run[ROUNDS], parse[ROUNDS], total[ROUNDS];
     double cost = clock_cost_us();
-    size_t rounds = rules >= 1000 || size > 100000 ? 11 : ROUNDS;
+    size_t memory = 0, rounds = rules >= 1000 || size > 100000 ? 11 : ROUNDS;
 
     for (size_t i = 0; i < rounds; i++) {
         struct sample sample = once(script, text, strlen(text));
@@ -212,9 +213,11 @@ static void print_row(const char *engine, size_t rules, size_t size,
         run[i] = sample.run - cost;
         parse[i] = sample.parse > cost ? sample.parse - cost : 0;
         total[i] = compile[i] + run[i];
+        memory = sample.memory;
     }
-    printf("%-9s %6zu %9zu %10.1f %10.1f %10.1f %10.1f\n", engine, rules, size,
-        median(parse, rounds), median(compile, rounds), median(run, rounds), median(total, rounds));
+    printf("%-9s %6zu %9zu %10.1f %10.1f %10.1f %10.1f %10zu\n", engine, rules, size,
+        median(parse, rounds), median(compile, rounds), median(run, rounds), median(total, rounds),
+        memory);
 }
 
 static void write_file(const char *folder, const char *name, const char *text)
@@ -251,8 +254,8 @@ int main(int argc, char **argv)
         print_row("native", strtoul(argv[1], NULL, 10), strtoul(argv[2], NULL, 10), native_once);
         return 0;
     }
-    printf("%-9s %6s %9s %10s %10s %10s %10s   (microseconds)\n", "engine", "rules", "bytes",
-        "parse", "compile", "run", "both");
+    printf("%-9s %6s %9s %10s %10s %10s %10s %10s   (microseconds, bytes)\n", "engine", "rules",
+        "bytes", "parse", "compile", "run", "both", "program");
     for (size_t s = 0; s < G_N_ELEMENTS(sizes); s++) {
         for (size_t r = 0; r < G_N_ELEMENTS(rules); r++) {
             print_row("native", rules[r], sizes[s], native_once);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # replay.sh BUILD [COUNT]: what a message costs `vmail replay` (one worker, SQLite) in processor time, with the
 # script's program kept between messages, and compiled for each: its file's time then lies in the future,
-# which is never trusted. Rounds take turns; the least of three counts.
+# which is never trusted. Rounds take turns; the least of three counts. TMPDIR=/dev/shm leaves the disk out.
 set -eu
 build=${1:?usage: replay.sh BUILD [COUNT]}
 count=${2:-1000}
