@@ -4,8 +4,8 @@
 
 struct config;
 
-/* argv[0] is "check"; returns the exit status: 0; 1 when a script does not compile; another one when
- * the user or the database cannot be had. */
+/* argv[0] is "check"; returns the exit status: 0; 1 when a script does not compile; another one
+ * when the user or the database cannot be had. */
 int sieve_check_main(int argc, char **argv, struct config *config);
 
 #endif

@@ -25,8 +25,8 @@ enum svtest_flags {
 };
 
 /* Runs each path: a file, or a folder with all *.svtest below it, sorted. Prints a line
- * "file:line: test 'name' failed: reason" for each failing test to @out, and in the end "N passed, N
- * failed". @engine runs the scripts that test_script_compile compiles. @flags: enum svtest_flags. A
+ * "file:line: test 'name' failed: reason" for each failing test to @out, and in the end "N passed,
+ * N failed". @engine runs the scripts that test_script_compile compiles. @flags: enum svtest_flags. A
  * file that does not compile is one failed test. False only when a path cannot be read. */
 bool svtest_run(const char *const *paths, size_t count, enum sieve_engine engine, unsigned flags,
     FILE *out, struct svtest_counts *ret_counts, struct error *err);

@@ -238,7 +238,7 @@ static bool first_part(struct sieve_run *run, const struct sieve_node *node,
     return false;
 }
 
-/* Appends to @conversions for each part of the type; FALSE at the first that cannot be converted. */
+/* Appends to @conversions for each part of the type; FALSE at the first that cannot be. */
 static enum sieve_status prepare_all(struct sieve_run *run, const struct sieve_node *node,
     const char *const *arguments, GArray *conversions)
 {

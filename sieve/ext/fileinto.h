@@ -6,8 +6,8 @@
 
 #include "sieve/sieve-internal.h"
 
-/* A warning when the host knows that the folder @name of @node does not exist, that nothing at @node
- * makes it (:create), and that no mailbox stands in for it (:specialuse, :mailboxid). */
+/* A warning when the host knows that the folder @name of @node does not exist, that nothing at
+ * @node makes it (:create), and that no mailbox stands in for it (:specialuse, :mailboxid). */
 void fileinto_warn_missing(struct sieve_compiler *compiler, struct sieve_node *node,
     const char *name);
 

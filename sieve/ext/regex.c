@@ -93,8 +93,8 @@ static const char *gnu_escape(char letter)
     }
 }
 
-/* The bracket expression from @at to @end. "[:alpha:]" alone is the letters in it, as regcomp(3) has
- * it, and what stands for one character becomes it: PCRE2 has neither. */
+/* The bracket expression from @at to @end. "[:alpha:]" alone is the letters in it, as regcomp(3)
+ * has it, and what stands for one character becomes it: PCRE2 has neither. */
 static void translate_bracket(GString *out, const struct sieve_string *pattern, size_t at,
     size_t end, bool posix)
 {

@@ -107,8 +107,8 @@ static size_t find_last(const struct headers *headers, const char *name)
     return last;
 }
 
-/* The field of the name becomes @value; what was said by it stays as @original_name. True when there
- * was one. */
+/* The field of the name becomes @value; what was said by it stays as @original_name. True when
+ * there was one. */
 static bool change_field(struct message *message, const char *name, const char *original_name,
     const char *value, bool is_address)
 {

@@ -3,8 +3,8 @@
  *
  * RFC 8579. Status: complete.
  *
- * The flag finds the mailbox; where no mailbox has it, the one that fileinto names is used, and with
- * :create made with that flag. Where several have it, and the named one among them, it is that one.
+ * The flag finds the mailbox; where no mailbox has it, the one that fileinto names is used, and
+ * with :create made with that flag. Where several have it, and the named one too, it is that one.
  */
 #include "sieve/ext/special_use.h"
 
