@@ -71,6 +71,17 @@ static bool known(const char *group, const char *email)
     return yes;
 }
 
+/* The address as it is written in the address book; NULL: not in it. */
+static char *spelled(const char *group, const char *email)
+{
+    struct error err = { 0 };
+    char *address = NULL;
+
+    if (!contacts_find_address(db, 1, group, email, &address, &err))
+        fail_msg("%s", err.text);
+    return address;
+}
+
 static const struct {
     const char *email, *want; /* NULL: no address */
 } addresses[] = {
@@ -232,6 +243,10 @@ static void test_groups(void **state)
     assert_true(known("친구", "kim@x.example"));
     assert_true(known("WORK", "lee@x.example"));
     assert_false(known("친구", "other@x.example"));
+    g_autofree char *lee = spelled("work", "LEE@X.example");
+    assert_string_equal(lee, "lee@x.example");
+    assert_null(spelled("친구", "lee@nowhere.example"));
+    assert_null(spelled(NULL, "no address"));
     assert_false(known("none", "kim@x.example"));
     assert_true(contacts_group_remove(db, 1, "work", "kim@x.example", &err));
     assert_false(contacts_group_remove(db, 1, "work", "kim@x.example", &err));

@@ -113,7 +113,8 @@ def make_users(s):
     s.deliver(message("one"), KIM_ADDRESS)
     s.deliver(message("two"), KIM_ADDRESS, "-m", "거래처/청구서")
     s.vmail("contacts", "-u", KIM_ADDRESS, "add", "park@example.net", "Park")
-    s.vmail("contacts", "-u", KIM_ADDRESS, "group", "add", "회사", "park@example.net")
+    for group in ("회사", "family"):
+        s.vmail("contacts", "-u", KIM_ADDRESS, "group", "add", group, "park@example.net")
     s.run("mkdir", s.home(KIM_ADDRESS) + "/sieve", status=0)
     s.write(s.home(KIM_ADDRESS) + "/sieve/mine.sieve", 'require "fileinto";\nfileinto "또 없는 폴더";\n',
             0o600, s.user)

@@ -3,7 +3,7 @@ require ["fileinto", "mailbox", "include", "extlists", "special-use", "vacation"
 include :personal "mine";
 include :personal :optional "gone";
 include :personal "nowhere";
-if address :list "from" ":addrbook:회사" {
+if address :list "from" [":addrbook:회사", ":addrbook:FAMILY"] {
     fileinto "거래처/청구서";
 } elsif address :list "from" ":addrbook:친구" {
     fileinto "INBOX.Sent";
