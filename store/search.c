@@ -24,10 +24,10 @@
 
 #include <string.h>
 
-#define HEAD_ROWS 500
+#define HEAD_ROWS 300
 /* At least, and where more rows are wanted, this many for each. */
-#define LONG_HEAD_ROWS 3000
-#define LONG_HEAD_SHARE 20
+#define LONG_HEAD_ROWS 1500
+#define LONG_HEAD_SHARE 10
 /* Where no index helps: the alternative is to compare all. */
 #define PLAIN_LONG_HEAD_ROWS 20000
 #define LIMIT_MAX 10000
