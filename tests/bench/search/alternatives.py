@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Other indexes for the same search, on the rows that run.sh made: PostgreSQL's trigrams, tsvector,
 plain walk; SQLite's FTS5 trigram and plain walk. Prints time to build, size, time per query and per
-inserted row. Usage: alternatives.py FOLDER_OF_SOCKET | FILE.db   (run.sh calls it with ALTERNATIVES=1)
+inserted row. Usage: alternatives.py FOLDER_OF_SOCKET [DATABASE] | FILE.db   (run.sh calls it with
+ALTERNATIVES=1)
 """
 import random
 import re
@@ -22,11 +23,11 @@ def words(documents):
 
 
 class Postgres:
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, name="postgres"):
+        self.folder, self.name = folder, name
 
     def run(self, sql):
-        done = subprocess.run(["psql", "-qAtX", "-h", self.folder, "-U", "postgres", "postgres"],
+        done = subprocess.run(["psql", "-qAtX", "-h", self.folder, "-U", "postgres", self.name],
                               input=sql, capture_output=True, text=True)
         if done.returncode or done.stderr:
             raise SystemExit(done.stderr)
@@ -120,7 +121,7 @@ def insert_cost(database, name):
 
 def main():
     pg = not sys.argv[1].endswith(".db")
-    database = Postgres(sys.argv[1]) if pg else Sqlite(sys.argv[1])
+    database = Postgres(*sys.argv[1:]) if pg else Sqlite(sys.argv[1])
     if pg:
         database.run("CREATE EXTENSION IF NOT EXISTS pg_trgm; CREATE EXTENSION IF NOT EXISTS btree_gin")
     sample = words(database.run("SELECT search_document FROM email_headers WHERE user_id = 2 "
