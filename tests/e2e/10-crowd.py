@@ -16,6 +16,7 @@ from lib.story import run, want, want_equal
 ALICE = "alice@example.com"
 CLIENTS = int(os.environ.get("VMAIL_CROWD", "8"))
 SECONDS = float(os.environ.get("VMAIL_CROWD_SECONDS", "12"))  # the long form: 20 and 120
+DATABASE = os.environ.get("VMAIL_CROWD_DATABASE", "pgsql")  # or sqlite
 BOXES = ["INBOX", "INBOX.Sent", "INBOX.Drafts", "INBOX.Work"]
 FLAGS = ["\\Seen", "\\Flagged", "\\Answered", "$label1", "$Junk"]
 
@@ -109,13 +110,15 @@ class Crowd:
 
 
 def story(s):
-    postgres = Postgres(s).start()
-    s.configure(database=postgres.uri)
+    if DATABASE == "pgsql":
+        s.configure(database=Postgres(s).start().uri)
+    else:
+        s.configure()
     s.vmail("migrate")
     s.vmail("user", "add", ALICE)
     s.execute("UPDATE virtual_users SET password = '{PLAIN}secret'")
     s.deliver(message("first", message_id="first@x"), ALICE)
-    dovecot = Dovecot(s, "pgsql").start()
+    dovecot = Dovecot(s, DATABASE).start()
     first = dovecot.imap(ALICE)
     first.create("INBOX.Work")
     first.logout()
