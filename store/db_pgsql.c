@@ -236,6 +236,9 @@ static bool pgsql_connect(struct db *db, struct error *err)
 
     /* per host: several dead ones must not use up the delivery's deadline */
     g_snprintf(timeout, sizeof timeout, "%d", CLAMP(db->timeout_s / 3, 2, 10));
+    /* dates are read as ISO 8601, whatever the site's default: libpq has no keyword for it, and "options"
+     * PgBouncer would refuse */
+    g_setenv("PGDATESTYLE", "ISO", TRUE);
     pgsql->connection = pgsql->pq.PQconnectdbParams(keywords, values, 1);
     if (pgsql->connection == NULL) {
         error_set(err, ERROR_TEMPORARY, "cannot connect to %s: out of memory", db->name);

@@ -339,17 +339,38 @@ static bool map_sqlite(struct db *db, struct error *err)
     return db_exec(db, "PRAGMA mmap_size = 2147418112", NULL, 0, NULL, NULL, err);
 }
 
+/* All steps see the same rows. In SQLite a row that is put into the index between two steps would be found by
+ * both, or by neither. Not db_begin: that waits for the writer's lock. */
+static bool begin(struct db *db, struct error *err)
+{
+    if (db_kind(db) == DB_PGSQL)
+        return begin_pgsql(db, err);
+    return db_exec(db, "BEGIN", NULL, 0, NULL, NULL, err);
+}
+
+/* Nothing was written. */
+static void end(struct db *db)
+{
+    struct error ignored;
+
+    if (db_kind(db) == DB_PGSQL)
+        db_rollback(db);
+    else
+        db_exec(db, "ROLLBACK", NULL, 0, NULL, NULL, &ignored);
+}
+
 static bool run(struct search *search, enum search_sort sort, struct error *err)
 {
-    bool sqlite = db_kind(search->db) == DB_SQLITE;
-    bool own = !sqlite && !db_in_transaction(search->db);
-    bool done = (!sqlite || map_sqlite(search->db, err)) &&
-                (!own || begin_pgsql(search->db, err)) &&
-                (sort == SEARCH_SORT_RELEVANCE ? run_by_relevance(search, err)
-                                               : run_by_date(search, err));
+    struct db *db = search->db;
+    bool own = !db_in_transaction(db);
+    bool done;
 
+    if ((db_kind(db) == DB_SQLITE && !map_sqlite(db, err)) || (own && !begin(db, err)))
+        return false;
+    done = sort == SEARCH_SORT_RELEVANCE ? run_by_relevance(search, err)
+                                         : run_by_date(search, err);
     if (own)
-        db_rollback(search->db); /* nothing was written */
+        end(db);
     return done;
 }
 

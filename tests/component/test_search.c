@@ -693,6 +693,71 @@ static void test_fill_twice(void **state)
     db_close(second);
 }
 
+/* As if another process came in behind a statement of the search. */
+static const char *behind; /* part of the statement; NULL: nobody comes */
+static struct db *other;
+
+bool __real_db_exec(struct db *on, const char *sql, const struct db_value *values, size_t count,
+                    db_row_fn *row, void *ctx, struct error *err);
+bool __wrap_db_exec(struct db *on, const char *sql, const struct db_value *values, size_t count,
+                    db_row_fn *row, void *ctx, struct error *err);
+
+bool __wrap_db_exec(struct db *on, const char *sql, const struct db_value *values, size_t count,
+                    db_row_fn *row, void *ctx, struct error *err)
+{
+    bool done = __real_db_exec(on, sql, values, count, row, ctx, err);
+
+    if (behind && strstr(sql, behind)) {
+        int64_t filled;
+        struct error fill_err = { 0 };
+
+        behind = NULL;
+        if (!search_fill(other, 0, &filled, &fill_err))
+            fail_msg("%s", fill_err.text);
+        assert_int_equal(filled, G_N_ELEMENTS(messages) + 1);
+    }
+    return done;
+}
+
+/* A filler takes the rows from the waiting list between the two steps that look there and in the index. */
+static void test_filled_meanwhile(void **state)
+{
+    g_autofree char *ids = NULL, *again = NULL;
+
+    (void)state;
+    if (db_kind(db) == DB_PGSQL) /* one statement does both */
+        return;
+    other = test_database_connect(database);
+    insert_corpus();
+    behind = "h.id IN (SELECT p.id FROM email_search_pending";
+    ids = find("kim", &(struct search_options){.limit = 100}, NULL);
+    assert_null(behind); /* it came */
+    assert_string_equal(ids, "7 2 1");
+    again = find("kim", &(struct search_options){.limit = 100}, NULL);
+    assert_string_equal(again, "7 2 1");
+    db_close(other);
+}
+
+/* A site that writes its dates otherwise: the quarters are those of the rows all the same. */
+static void test_date_style(void **state)
+{
+    struct db *usual = db;
+
+    (void)state;
+    if (db_kind(db) != DB_PGSQL)
+        return;
+    test_sql(db, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET datestyle = ''German''', "
+                 "current_database()); END $$");
+    db = test_database_connect(database);
+    insert_corpus();
+    fill();
+    check_all("another style of dates");
+    db_close(db);
+    db = usual;
+    test_sql(db, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET datestyle', "
+                 "current_database()); END $$");
+}
+
 /* The statements of docs/sql.md for a table that has used up its ids; the last test: types stay changed. */
 static void test_more_rows_than_integers(void **state)
 {
@@ -751,6 +816,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_sql_gives_the_same), cmocka_unit_test(test_documented_examples),
         cmocka_unit_test(test_fill_twice),       cmocka_unit_test(test_undated),
         cmocka_unit_test(test_many_quarters),    cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_filled_meanwhile), cmocka_unit_test(test_date_style),
         cmocka_unit_test(test_more_rows_than_integers),
     };
 
