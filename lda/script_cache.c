@@ -213,6 +213,14 @@ static struct entry *look_up(struct script_cache *cache, const struct script *sc
     return entry;
 }
 
+/* Errors of libsieve, which works in a process of its own, may be that process's. */
+static bool is_lasting(const struct script_cache *cache, const struct entry *entry,
+                       const struct sieve_options *options)
+{
+    return entry->compiled.program != NULL ||
+           (!cache->asked && options->engine != SIEVE_ENGINE_LIBSIEVE);
+}
+
 /* *ret_settled: nothing that was read for it may change without being seen. */
 static struct entry *compile(struct script_cache *cache, const struct script *script, bool settled,
                              const struct sieve_options *options, bool *ret_settled)
@@ -226,7 +234,7 @@ static struct entry *compile(struct script_cache *cache, const struct script *sc
     entry->compiled.program = sieve_compile(script->text, script->length, script->name, options,
                                             entry->compiled.diagnostics);
     cache->compiling = NULL;
-    *ret_settled = cache->settled && (entry->compiled.program != NULL || !cache->asked);
+    *ret_settled = cache->settled && is_lasting(cache, entry, options);
     return entry;
 }
 

@@ -379,6 +379,21 @@ static void knows_whose_script(void **state)
     }
 }
 
+/* libsieve works in a process of its own. That may have died, or been too slow, because of something else
+ * than the script. */
+static void keeps_no_error_of_libsieve(void **state)
+{
+    struct fixture *f = *state;
+
+    f->options.engine = SIEVE_ENGINE_LIBSIEVE;
+    replace(f, "a.sieve", "nonsense");
+    settle();
+    assert_true(compiles_anew(f));
+    assert_null(f->compiled->program);
+    assert_true(compiles_anew(f));
+    assert_int_equal(scripts_kept(f), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -388,6 +403,7 @@ int main(void)
         TEST(opened_file_counts), TEST(keeps_errors), TEST(keeps_no_error_of_lists),
         TEST(sees_includes), TEST(trusts_no_fresh_file), TEST(is_bounded),
         TEST(traces_compile_anew), TEST(knows_whose_script),
+        TEST(keeps_no_error_of_libsieve),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
