@@ -5,8 +5,9 @@
  * line in ext/list.c. Its tables say what words (commands and tests), tags, match types,
  * comparators … it adds; the engine names no extension.
  *
- *   compile: parser makes nodes; check.c binds each node to its word (struct sieve_word), its
- *            arguments and tags, then calls word->check and tag->check.
+ *   compile: parser makes nodes; check.c binds each node to its word (struct sieve_word,
+ *            vocabulary.c), its arguments and tags (arguments.c), then calls word->check and
+ *            tag->check.
  *   run:     eval.c walks the nodes and calls word->run.
  *
  * Line ends: strings in scripts have CRLF, as RFC 5228 2.4.2 wants; a value taken from a body must be
@@ -116,7 +117,7 @@ struct sieve_node {
     struct sieve_node **tests;
     struct sieve_block *block;          /* NULL: none */
     void *data;                         /* word->check's, for word->run */
-    const struct sieve_match_spec *match; /* when the word takes a match type, filled by check.c */
+    const struct sieve_match_spec *match; /* when the word takes a match type */
     struct sieve_arg *written;          /* the parser's list of arguments: what args and tags are
                                          * bound to */
     unsigned test_count;

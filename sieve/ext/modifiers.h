@@ -1,6 +1,6 @@
 /*
- * Modifiers of `set` and `extracttext` (RFC 5229 4.1): the tags that check.c bound at a node whose
- * word has SIEVE_WORD_MODIFIERS.
+ * Modifiers of `set` and `extracttext` (RFC 5229 4.1): the tags that arguments.c bound at a node
+ * whose word has SIEVE_WORD_MODIFIERS.
  */
 #ifndef VMAIL_SIEVE_EXT_MODIFIERS_H
 #define VMAIL_SIEVE_EXT_MODIFIERS_H
