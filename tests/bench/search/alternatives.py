@@ -2,8 +2,9 @@
 """Other indexes for the same search, on the rows that run.sh made: PostgreSQL's trigrams, tsvector,
 plain walk; SQLite's FTS5 trigram and plain walk. Prints time to build, size, time per query and per
 inserted row. Usage: alternatives.py FOLDER_OF_SOCKET [DATABASE] | FILE.db   (run.sh calls it with
-ALTERNATIVES=1)
+ALTERNATIVES=1; ALTERNATIVE=word takes those alone whose name holds it)
 """
+import os
 import random
 import re
 import sqlite3
@@ -28,7 +29,8 @@ class Postgres:
 
     def run(self, sql):
         done = subprocess.run(["psql", "-qAtX", "-h", self.folder, "-U", "postgres", self.name],
-                              input=sql, capture_output=True, text=True)
+                              input="SET client_min_messages = warning;\n" + sql,
+                              capture_output=True, text=True)
         if done.returncode or done.stderr:
             raise SystemExit(done.stderr)
         return done.stdout.splitlines()
@@ -130,6 +132,8 @@ def main():
                                 "ORDER BY id LIMIT 2000"))
     print("words:", " ".join(sample))
     for name, make, index, query in ALTERNATIVES_PG if pg else ALTERNATIVES_LITE:
+        if os.environ.get("ALTERNATIVE", "") not in name:
+            continue
         start = time.perf_counter()
         if make:
             database.run(make)
