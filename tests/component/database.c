@@ -199,6 +199,25 @@ void test_database_stop(struct test_database *database)
     g_free(database);
 }
 
+int test_on_each_database(const char *subject, struct test_database **database,
+                          int (*run)(enum db_kind kind, const char *name))
+{
+    static const enum db_kind kinds[] = { DB_SQLITE, DB_PGSQL };
+    int failed = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        g_autofree char *name = g_strdup_printf(
+            "%s, %s", subject, kinds[i] == DB_PGSQL ? "PostgreSQL" : "SQLite");
+
+        if (!test_database_has(kinds[i]))
+            continue;
+        *database = test_database_start(kinds[i]);
+        failed += run(kinds[i], name);
+        test_database_stop(g_steal_pointer(database));
+    }
+    return failed != 0;
+}
+
 void test_sql(struct db *db, const char *sql)
 {
     struct error err = { 0 };

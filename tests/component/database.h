@@ -17,6 +17,12 @@ const char *test_database_uri(const struct test_database *database);
 /* Stops the server and removes its folder. */
 void test_database_stop(struct test_database *database);
 
+/* The main of a program whose tests run on each kind of database that can be started here: *database is
+ * there while @run runs. @run gives @name ("subject, SQLite") to its group and returns how many tests
+ * failed. */
+int test_on_each_database(const char *subject, struct test_database **database,
+                          int (*run)(enum db_kind kind, const char *name));
+
 /* Runs statements without parameters; fails the test when the database says no. */
 void test_sql(struct db *db, const char *sql);
 /* The first column of the first row as text, "" for NULL or none; the caller frees. */

@@ -1186,7 +1186,7 @@ static void sweep(void **state)
     assert_int_equal(counts.keys, 1);
 }
 
-static int run_with(enum db_kind kind)
+static int run_on(enum db_kind kind, const char *name)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -1239,21 +1239,11 @@ static int run_with(enum db_kind kind)
 #undef T
     };
 
-    database = test_database_start(kind);
-
-    int failed = cmocka_run_group_tests_name(kind == DB_SQLITE ? "delivery, SQLite"
-                                                               : "delivery, PostgreSQL",
-                                             tests, NULL, NULL);
-
-    test_database_stop(database);
-    return failed;
+    (void)kind;
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
 
 int main(void)
 {
-    int failed = run_with(DB_SQLITE);
-
-    if (test_database_has(DB_PGSQL))
-        failed += run_with(DB_PGSQL);
-    return failed;
+    return test_on_each_database("delivery", &database, run_on);
 }

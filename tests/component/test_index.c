@@ -256,7 +256,7 @@ static void two_migrations_at_once(void **state)
     db_close(other);
 }
 
-static int run_with(enum db_kind which)
+static int run_on(enum db_kind which, const char *name)
 {
     const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -271,20 +271,10 @@ static int run_with(enum db_kind which)
     };
 
     kind = which;
-    database = test_database_start(which);
-
-    int failed = cmocka_run_group_tests_name(which == DB_SQLITE ? "rows, SQLite" : "rows, PostgreSQL",
-                                             tests, NULL, NULL);
-
-    test_database_stop(database);
-    return failed;
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
 
 int main(void)
 {
-    int failed = run_with(DB_SQLITE);
-
-    if (test_database_has(DB_PGSQL))
-        failed += run_with(DB_PGSQL);
-    return failed;
+    return test_on_each_database("rows", &database, run_on);
 }

@@ -727,7 +727,7 @@ static void the_sweep_recovers(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-static int run_with(enum db_kind kind)
+static int run_on(enum db_kind kind, const char *name)
 {
     const struct CMUnitTest tests[] = {
         T(plain),
@@ -757,20 +757,12 @@ static int run_with(enum db_kind kind)
         T(crash_then_the_mailbox_is_gone),
         T(the_sweep_recovers),
     };
-    int failed;
 
-    database = test_database_start(kind);
-    failed = cmocka_run_group_tests_name(kind == DB_PGSQL ? "mbox on PostgreSQL" : "mbox on SQLite",
-                                         tests, NULL, NULL);
-    test_database_stop(database);
-    return failed;
+    (void)kind;
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
 
 int main(void)
 {
-    int failed = run_with(DB_SQLITE);
-
-    if (test_database_has(DB_PGSQL))
-        failed += run_with(DB_PGSQL);
-    return failed;
+    return test_on_each_database("mbox", &database, run_on);
 }

@@ -779,34 +779,7 @@ static void test_more_rows_than_integers(void **state)
     }
 }
 
-static int start(enum db_kind kind)
-{
-    database = test_database_start(kind);
-    db = test_database_connect(database);
-    return 0;
-}
-
-static int start_sqlite(void **state)
-{
-    (void)state;
-    return start(DB_SQLITE);
-}
-
-static int start_pgsql(void **state)
-{
-    (void)state;
-    return start(DB_PGSQL);
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    db_close(g_steal_pointer(&db));
-    test_database_stop(g_steal_pointer(&database));
-    return 0;
-}
-
-int main(int argc, char **argv)
+static int run_on(enum db_kind kind, const char *name)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_before_the_index), cmocka_unit_test(test_with_the_index),
@@ -819,12 +792,18 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_filled_meanwhile), cmocka_unit_test(test_date_style),
         cmocka_unit_test(test_more_rows_than_integers),
     };
+    int failed;
 
+    (void)kind;
+    db = test_database_connect(database);
+    failed = cmocka_run_group_tests_name(name, tests, NULL, NULL);
+    db_close(g_steal_pointer(&db));
+    return failed;
+}
+
+int main(int argc, char **argv)
+{
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
-    if (cmocka_run_group_tests_name("sqlite", tests, start_sqlite, stop) != 0)
-        return 1;
-    if (!test_database_has(DB_PGSQL))
-        return 0;
-    return cmocka_run_group_tests_name("pgsql", tests, start_pgsql, stop) != 0;
+    return test_on_each_database("search", &database, run_on);
 }

@@ -318,28 +318,19 @@ static void an_mbox_that_stands_still_is_not_read(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-static int run_with(enum db_kind kind)
+static int run_on(enum db_kind kind, const char *name)
 {
     const struct CMUnitTest tests[] = {
         T(deliveries_are_in_line), T(flags_follow), T(moves_keep_their_rows), T(what_others_stored),
         T(is_read_is_carried), T(reindex), T(what_is_not_committed_gets_no_row),
         T(an_mbox_that_stands_still_is_not_read),
     };
-    int failed;
 
-    database = test_database_start(kind);
-    failed = cmocka_run_group_tests_name(kind == DB_PGSQL ? "sync of mboxes on PostgreSQL"
-                                                          : "sync of mboxes on SQLite",
-                                         tests, NULL, NULL);
-    test_database_stop(database);
-    return failed;
+    (void)kind;
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
 
 int main(void)
 {
-    int failed = run_with(DB_SQLITE);
-
-    if (test_database_has(DB_PGSQL))
-        failed += run_with(DB_PGSQL);
-    return failed;
+    return test_on_each_database("sync of mboxes", &database, run_on);
 }
