@@ -11,34 +11,12 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "commit_faults.h"
-#include "delivery_world.h"
+#include "delivery_fixture.h"
 #include "store/maildir_name.h"
-
-static struct test_database *database;
-static struct world world;
 
 static const char *const inbox[] = {"INBOX", NULL};
 static const char *const work[] = {"Work", NULL};
 static const char *const three[] = {"INBOX", "Work", "중요", NULL};
-
-static int set_up(void **state)
-{
-    (void)state;
-    memset(&commit_faults, 0, sizeof commit_faults);
-    link_fault = 0;
-    flock_fault = 0;
-    rename_fault = 0;
-    world_open(&world, database);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    world_close(&world);
-    return 0;
-}
 
 static char *home_path(const char *below)
 {
@@ -1189,7 +1167,7 @@ static void sweep(void **state)
 static int run_on(enum db_kind kind, const char *name)
 {
     const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up_world, tear_down_world)
         T(plain),
         T(new_home_has_its_folders),
         T(three_targets_are_one_file),

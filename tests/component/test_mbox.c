@@ -12,74 +12,24 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "commit_faults.h"
-#include "delivery_world.h"
+#include "delivery_fixture.h"
 #include "lda/base/io.h"
+#include "mbox_files.h"
 #include "store/mbox.h"
 #include "store/mbox_entry.h"
 #include "store/mbox_scan.h"
-
-static struct test_database *database;
-static struct world world;
 
 static const char *const inbox[] = {"INBOX", NULL};
 static const char *const work[] = {"Work", NULL};
 static const char *const three[] = {"INBOX", "Work", "중요.2025", NULL};
 
-#define FOREIGN "From x@example.net Sat Nov 29 07:44:19 2025\nSubject: foreign\n\nnot ours\n\n"
 #define KEY_3 "3333333333333333333333333333333333333333333333333333333333333333"
-
-static int set_up(void **state)
-{
-    (void)state;
-    memset(&commit_faults, 0, sizeof commit_faults);
-    link_fault = 0;
-    world_open(&world, database);
-    world.user.format = STORE_MBOX;
-    world.options.lock_timeout_s = 5;
-    world_restart(&world);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    world_close(&world);
-    return 0;
-}
 
 /* ------------------------------------------------------------------ looking at files */
 
-static char *path_of(const char *mailbox)
-{
-    g_autofree char *below = mbox_path(mailbox);
-
-    return g_build_filename(world.home_path, below, NULL);
-}
-
-/* g_free; "" where there is none. */
-static char *text_of(const char *mailbox)
-{
-    g_autofree char *path = path_of(mailbox);
-    char *text = NULL;
-
-    return g_file_get_contents(path, &text, NULL, NULL) ? text : g_strdup("");
-}
-
-/* In place, as other programs do. */
-static void write_mbox(const char *mailbox, const char *text)
-{
-    g_autofree char *path = path_of(mailbox);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-    close(fd);
-}
-
 static void append_mbox(const char *mailbox, const char *text)
 {
-    g_autofree char *path = path_of(mailbox);
+    g_autofree char *path = mbox_file_path(mailbox);
     int fd = open(path, O_WRONLY | O_APPEND);
 
     assert_true(fd >= 0);
@@ -87,20 +37,9 @@ static void append_mbox(const char *mailbox, const char *text)
     close(fd);
 }
 
-static void replace_in_mbox(const char *mailbox, const char *from, const char *to)
-{
-    g_autofree char *text = text_of(mailbox);
-    g_auto(GStrv) parts = g_strsplit(text, from, 2);
-    g_autofree char *changed = NULL;
-
-    assert_non_null(parts[1]);
-    changed = g_strjoinv(to, parts);
-    write_mbox(mailbox, changed);
-}
-
 static void cut_mbox(const char *mailbox, off_t from_end)
 {
-    g_autofree char *path = path_of(mailbox);
+    g_autofree char *path = mbox_file_path(mailbox);
     struct stat st;
 
     assert_int_equal(stat(path, &st), 0);
@@ -117,7 +56,7 @@ static bool count_message(const struct mbox_message *message, void *ctx, struct 
 
 static int messages_in(const char *mailbox)
 {
-    g_autofree char *path = path_of(mailbox);
+    g_autofree char *path = mbox_file_path(mailbox);
     int fd = open(path, O_RDONLY | O_CLOEXEC), count = 0;
     struct error err = {0};
 
@@ -131,7 +70,7 @@ static int messages_in(const char *mailbox)
 /* The message of KEY_* and of MESSAGE, whole, not counting others. */
 static int whole_in(const char *mailbox)
 {
-    g_autofree char *text = text_of(mailbox);
+    g_autofree char *text = mbox_file_text(mailbox);
     int count = 0;
 
     for (const char *at = text; (at = strstr(at, "\nbody\n\n")) != NULL; at++)
@@ -178,7 +117,7 @@ static void settled(int messages, int foreign)
 
     assert_true(mbox_list(world.user.home, &mailboxes, &err));
     for (guint i = 0; i < mailboxes->len; i++) {
-        g_autofree char *path = path_of(mailboxes->pdata[i]);
+        g_autofree char *path = mbox_file_path(mailboxes->pdata[i]);
         g_autofree char *lock = g_strconcat(path, ".lock", NULL);
         int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -200,13 +139,13 @@ static void settled(int messages, int foreign)
 static void plain(void **state)
 {
     struct attempt attempt = {.key = KEY_1};
-    g_autofree char *path = path_of("INBOX");
+    g_autofree char *path = mbox_file_path("INBOX");
     struct stat st;
 
     (void)state;
     assert_true(world_deliver(&world, &attempt));
 
-    g_autofree char *text = text_of("INBOX");
+    g_autofree char *text = mbox_file_text("INBOX");
     g_autofree char *key = mbox_key_of(KEY_1, "INBOX", 0);
     g_autofree char *rest = g_strdup_printf("\nX-Vmail-Key: %s\n" MESSAGE "\n", key);
     const struct delivery_stored *stored = g_ptr_array_index(attempt.result.stored, 0);
@@ -255,7 +194,7 @@ static void flags(void **state)
     assert_true(world_deliver(&world, &attempt));
     assert_int_equal(attempt.result.notes->len, 1); /* the keyword that is none */
 
-    g_autofree char *text = text_of("INBOX");
+    g_autofree char *text = mbox_file_text("INBOX");
 
     assert_non_null(strstr(text, "\nStatus: R\nX-Status: F\nX-Keywords: $label1\n"));
     assert_non_null(strstr(text, "\nX-IMAPbase: "));
@@ -263,7 +202,7 @@ static void flags(void **state)
     assert_true(world_deliver(&world, &again));
     assert_int_equal(again.result.notes->len, 0);
     g_free(text);
-    text = text_of("INBOX");
+    text = mbox_file_text("INBOX");
     /* the first message names the new keyword too */
     assert_non_null(strstr(text, " 0000000000 $label1 work\n"));
     assert_non_null(strstr(text, "\nX-Status: A\nX-Keywords: work\n"));
@@ -293,7 +232,7 @@ static void hostile_content(void **state)
     struct error err = {0};
 
     (void)state;
-    write_mbox("INBOX", "From y@example.net Sat Nov 29 07:44:19 2025\nSubject: cut\n\nno end");
+    mbox_file_write("INBOX", "From y@example.net Sat Nov 29 07:44:19 2025\nSubject: cut\n\nno end");
     assert_true(delivery_begin(world.store, &world.user, &delivery, &err));
     assert_true(io_write(delivery_fd(delivery), mail, sizeof mail - 1, "spool", &err));
     assert_true(delivery_identify(delivery, KEY_1, NULL, &answer, &err));
@@ -302,7 +241,7 @@ static void hostile_content(void **state)
     delivery_result_clear(&result);
     delivery_free(delivery);
 
-    g_autofree char *text = text_of("INBOX");
+    g_autofree char *text = mbox_file_text("INBOX");
     g_autofree char *key = mbox_key_of(KEY_1, "INBOX", 0);
     const char *ours = strstr(text, "no end\n\nFrom evil_sender_@example.org ");
     g_autofree char *rest = g_strdup_printf(
@@ -381,7 +320,7 @@ static void blocked_mailboxes_fall_back(void **state)
     world_deliver_to(&world, KEY_1, work);
     assert_int_equal(mkdirat(world.user.home, "mail/Dir", 0700), 0);
     assert_int_equal(mkfifoat(world.user.home, "mail/Fifo", 0600), 0);
-    write_mbox("Notes", "milk, bread\n");
+    mbox_file_write("Notes", "milk, bread\n");
     for (size_t i = 0; i < G_N_ELEMENTS(wishes); i++) {
         struct delivery_target target = {.mailbox = wishes[i][0], .row = &a_row};
         struct attempt attempt = {.targets = &target, .target_count = 1};
@@ -393,7 +332,7 @@ static void blocked_mailboxes_fall_back(void **state)
         assert_int_equal(messages_in("INBOX"), i + 1);
     }
 
-    g_autofree char *notes = text_of("Notes");
+    g_autofree char *notes = mbox_file_text("Notes");
 
     assert_string_equal(notes, "milk, bread\n");
     settled(1 + (int)G_N_ELEMENTS(wishes), 0);
@@ -402,7 +341,7 @@ static void blocked_mailboxes_fall_back(void **state)
 /* Its offsets beyond 4 GiB, in a file that is a hole. */
 static void beyond_4_gib(void **state)
 {
-    g_autofree char *path = path_of("INBOX");
+    g_autofree char *path = mbox_file_path("INBOX");
     struct stat before, after;
     int fd;
 
@@ -430,7 +369,7 @@ static void beyond_4_gib(void **state)
 
 static void a_lock_that_is_held(void **state)
 {
-    g_autofree char *path = path_of("INBOX");
+    g_autofree char *path = mbox_file_path("INBOX");
     struct attempt attempt = {.key = KEY_1};
     pid_t holder;
     int ready[2];
@@ -474,13 +413,13 @@ static void commit_undone(void **state)
     world_deliver_to(&world, KEY_2, three);
     append_mbox("INBOX", FOREIGN);
 
-    g_autofree char *before = text_of("INBOX");
+    g_autofree char *before = mbox_file_text("INBOX");
 
     commit_faults.next = COMMIT_UNDONE;
     assert_false(world_deliver(&world, &attempt));
     attempt_clear(&attempt);
 
-    g_autofree char *after = text_of("INBOX");
+    g_autofree char *after = mbox_file_text("INBOX");
 
     assert_string_equal(before, after);
     settled(3, 1);
@@ -570,7 +509,7 @@ static void crash_with_a_torn_end(void **state)
 
     (void)state;
     world_deliver_to(&world, KEY_2, inbox);
-    entry = text_of("INBOX");
+    entry = mbox_file_text("INBOX");
     length = strlen(entry);
     losses[G_N_ELEMENTS(losses) - 1] = length - 1;
     for (size_t i = 0; i < G_N_ELEMENTS(losses); i++) {
@@ -580,10 +519,10 @@ static void crash_with_a_torn_end(void **state)
         world_deliver_to(&world, KEY_1, inbox);
         assert_int_equal(whole_in("INBOX"), 2);
         settled(3, 0);
-        write_mbox("INBOX", entry);
+        mbox_file_write("INBOX", entry);
         test_sql(world.db, "DELETE FROM deliveries WHERE queue_id IS NOT NULL; "
                            "DELETE FROM email_headers WHERE id > (SELECT min(id) FROM email_headers)");
-        write_mbox("Work", "");
+        mbox_file_write("Work", "");
     }
 }
 
@@ -620,8 +559,8 @@ static void crash_then_dovecot_wrote_headers(void **state)
     world_deliver_to(&world, KEY_2, inbox);
     die(KEY_1, inbox, COMMIT_DIES_BEFORE);
     for (int i = 0; i < 2; i++)
-        replace_in_mbox("INBOX", "From: a@", i == 0 ? "X-UID: 1    \nStatus: O\nFrom: b@"
-                                                    : "X-UID: 2    \nStatus: RO\nFrom: a@");
+        mbox_file_replace("INBOX", "From: a@", i == 0 ? "X-UID: 1    \nStatus: O\nFrom: b@"
+                                                      : "X-UID: 2    \nStatus: RO\nFrom: a@");
     world_deliver_to(&world, KEY_3, work);
     world_deliver_to(&world, KEY_1, inbox);
     settled(3, 0);
@@ -631,7 +570,7 @@ static void crash_then_others_wrote_behind(void **state)
 {
     (void)state;
     die(KEY_1, inbox, COMMIT_DIES_BEFORE);
-    replace_in_mbox("INBOX", "From: a@", "Status: RO\nX-Keywords:       \nFrom: a@");
+    mbox_file_replace("INBOX", "From: a@", "Status: RO\nX-Keywords:       \nFrom: a@");
     append_mbox("INBOX", FOREIGN);
     /* it is whole and somebody may have read it: it stays, and its own retry takes it */
     world_deliver_to(&world, KEY_2, inbox);
@@ -675,9 +614,9 @@ static void crash_then_the_user_moved_it(void **state)
 
     (void)state;
     die(KEY_1, inbox, COMMIT_DIES_BEFORE);
-    text = text_of("INBOX");
-    write_mbox("INBOX", "");
-    write_mbox("Archive", text);
+    text = mbox_file_text("INBOX");
+    mbox_file_write("INBOX", "");
+    mbox_file_write("Archive", text);
     world_deliver_to(&world, KEY_1, inbox);
     assert_int_equal(messages_in("INBOX"), 0);
     settled(1, 0);
@@ -689,9 +628,9 @@ static void crash_then_the_user_copied_it(void **state)
 
     (void)state;
     die(KEY_1, inbox, COMMIT_DIES_BEFORE);
-    text = text_of("INBOX");
+    text = mbox_file_text("INBOX");
     append_mbox("INBOX", FOREIGN);
-    write_mbox("Archive", text);
+    mbox_file_write("Archive", text);
     world_deliver_to(&world, KEY_1, inbox);
     /* the copy is the user's: it stays and gets its row from sync */
     assert_int_equal(whole_in("INBOX"), 1);
@@ -725,7 +664,7 @@ static void the_sweep_recovers(void **state)
 
 /* ------------------------------------------------------------------ main */
 
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up_mbox_world, tear_down_world)
 
 static int run_on(enum db_kind kind, const char *name)
 {

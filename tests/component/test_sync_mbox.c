@@ -11,77 +11,15 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "commit_faults.h"
-#include "delivery_world.h"
+#include "delivery_fixture.h"
 #include "lda/base/io.h"
+#include "mbox_files.h"
 #include "store/mbox.h"
 #include "store/mbox_entry.h"
 #include "store/sync.h"
 
-static struct test_database *database;
-static struct world world;
-
 static const char *const inbox[] = {"INBOX", NULL};
 static const char *const both[] = {"INBOX", "Work", NULL};
-
-#define FOREIGN "From x@example.net Sat Nov 29 07:44:19 2025\nSubject: foreign\n\nnot ours\n\n"
-
-static int set_up(void **state)
-{
-    (void)state;
-    memset(&commit_faults, 0, sizeof commit_faults);
-    link_fault = 0;
-    world_open(&world, database);
-    world.user.format = STORE_MBOX;
-    world_restart(&world);
-    test_sql(world.db, "DELETE FROM sync_folders");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    world_close(&world);
-    return 0;
-}
-
-/* ------------------------------------------------------------------ files */
-
-static char *path_of(const char *mailbox)
-{
-    g_autofree char *below = mbox_path(mailbox);
-
-    return g_build_filename(world.home_path, below, NULL);
-}
-
-static char *text_of(const char *mailbox)
-{
-    g_autofree char *path = path_of(mailbox);
-    char *text = NULL;
-
-    assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    return text;
-}
-
-static void write_mbox(const char *mailbox, const char *text)
-{
-    g_autofree char *path = path_of(mailbox);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-    close(fd);
-}
-
-static void replace_in_mbox(const char *mailbox, const char *from, const char *to)
-{
-    g_autofree char *text = text_of(mailbox);
-    g_auto(GStrv) parts = g_strsplit(text, from, 2);
-    g_autofree char *changed = NULL;
-
-    assert_non_null(parts[1]);
-    changed = g_strjoinv(to, parts);
-    write_mbox(mailbox, changed);
-}
 
 /* ------------------------------------------------------------------ sync */
 
@@ -158,8 +96,8 @@ static void flags_follow(void **state)
     (void)state;
     world_deliver_to(&world, KEY_1, inbox);
     world_deliver_to(&world, KEY_2, inbox);
-    replace_in_mbox("INBOX", "From: a@",
-                    "Status: RO\nX-Status: AF\nX-Keywords: work $label1    \nX-UID: 7\nFrom: a@");
+    mbox_file_replace("INBOX", "From: a@",
+                      "Status: RO\nX-Status: AF\nX-Keywords: work $label1    \nX-UID: 7\nFrom: a@");
     counts = run_sync(NULL);
     assert_int_equal(counts.flagged, 1);
     assert_int_equal(differences(&counts), 1);
@@ -179,14 +117,14 @@ static void moves_keep_their_rows(void **state)
     (void)state;
     world_deliver_to(&world, KEY_1, inbox);
     id = number("SELECT id FROM email_headers");
-    text = text_of("INBOX");
-    write_mbox("INBOX", "");
-    write_mbox("Archive", text);
+    text = mbox_file_text("INBOX");
+    mbox_file_write("INBOX", "");
+    mbox_file_write("Archive", text);
     counts = run_sync(NULL);
     assert_int_equal(counts.moved, 1);
     assert_int_equal(differences(&counts), 1);
     assert_int_equal(number("SELECT id FROM email_headers WHERE mailbox = 'Archive'"), id);
-    write_mbox("Archive", "");
+    mbox_file_write("Archive", "");
     counts = run_sync(NULL);
     assert_int_equal(counts.removed, 1);
     assert_int_equal(world_rows(&world), 0);
@@ -201,8 +139,9 @@ static void what_others_stored(void **state)
 
     (void)state;
     world_deliver_to(&world, KEY_1, inbox);
-    write_mbox("Sent", FOREIGN FOREIGN "From y Sat Nov 29 07:44:20 2025\nStatus: R\nSubject: foreign"
-                       "\n\nnot ours\n\n");
+    mbox_file_write("Sent",
+                    FOREIGN FOREIGN "From y Sat Nov 29 07:44:20 2025\nStatus: R\nSubject: foreign"
+                                    "\n\nnot ours\n\n");
     counts = run_sync(NULL);
     assert_int_equal(counts.added, 3);
     assert_int_equal(number("SELECT count(DISTINCT file) FROM email_headers WHERE mailbox = 'Sent'"), 3);
@@ -211,7 +150,7 @@ static void what_others_stored(void **state)
     subject = test_sql_text(world.db, "SELECT subject FROM email_headers WHERE mailbox = 'Sent'");
     assert_string_equal(subject, want);
     /* the flags are not part of what they are known by */
-    replace_in_mbox("Sent", "Subject", "Status: RO\nX-UID: 1\nSubject");
+    mbox_file_replace("Sent", "Subject", "Status: RO\nX-UID: 1\nSubject");
     counts = run_sync(NULL);
     assert_int_equal(counts.flagged, 1);
     assert_int_equal(differences(&counts), 1);
@@ -233,20 +172,20 @@ static void is_read_is_carried(void **state)
                        "WHERE id > (SELECT min(id) FROM email_headers)");
     counts = run_sync(&check);
     assert_int_equal(counts.carried, 2);
-    first = text_of("INBOX");
+    first = mbox_file_text("INBOX");
     assert_null(strstr(first, "Status: R"));
     counts = run_sync(NULL);
     assert_int_equal(counts.carried, 2);
     assert_int_equal(differences(&counts), 2);
     assert_int_equal(counts.waiting, 0);
-    second = text_of("INBOX");
+    second = mbox_file_text("INBOX");
     assert_int_equal(g_strrstr(second, "Status: R") != strstr(second, "Status: R"), true);
     assert_int_equal(number("SELECT count(*) FROM email_headers WHERE is_read"), 2);
     counts = run_sync(NULL);
     assert_int_equal(differences(&counts), 0);
     /* back again; and where file and row both changed, the file wins */
     test_sql(world.db, "UPDATE email_headers SET is_read = NOT is_read");
-    replace_in_mbox("INBOX", "From: a@", "Status: R\nFrom: a@");
+    mbox_file_replace("INBOX", "From: a@", "Status: R\nFrom: a@");
     counts = run_sync(NULL);
     assert_int_equal(counts.carried, 2);
     assert_int_equal(number("SELECT count(*) FROM email_headers WHERE is_read"), 1);
@@ -261,7 +200,7 @@ static void reindex(void **state)
 
     (void)state;
     world_deliver_to(&world, KEY_1, both);
-    replace_in_mbox("INBOX", "From: a@", "Status: R\nFrom: a@");
+    mbox_file_replace("INBOX", "From: a@", "Status: R\nFrom: a@");
     test_sql(world.db, "UPDATE email_headers SET is_read = TRUE WHERE mailbox = 'Work'; "
                        "DELETE FROM email_headers WHERE mailbox = 'INBOX'");
     counts = run_sync(&rebuild);
@@ -301,7 +240,7 @@ static void an_mbox_that_stands_still_is_not_read(void **state)
         static const char *const mailboxes[] = {"INBOX", "Work", "Sent", "Drafts"};
 
         for (size_t k = 0; k < G_N_ELEMENTS(mailboxes); k++) {
-            g_autofree char *path = path_of(mailboxes[k]);
+            g_autofree char *path = mbox_file_path(mailboxes[k]);
 
             assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
         }
@@ -316,7 +255,7 @@ static void an_mbox_that_stands_still_is_not_read(void **state)
 
 /* ------------------------------------------------------------------ main */
 
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up_mbox_world, tear_down_world)
 
 static int run_on(enum db_kind kind, const char *name)
 {
