@@ -738,6 +738,27 @@ static void test_filled_meanwhile(void **state)
     db_close(other);
 }
 
+/* SQLite calls no trigger for a row that INSERT OR REPLACE takes away: what the index knew of it stays, and
+ * another row has its id. */
+static void test_replaced_row(void **state)
+{
+    (void)state;
+    if (db_kind(db) == DB_PGSQL)
+        return;
+    insert_corpus();
+    fill();
+    test_sql(db, "INSERT OR REPLACE INTO email_headers (id, user_id, subject, sender, date, mailbox, file) "
+                 "VALUES (7, 1, 'kim again', 'kim@corp.example', '2021-05-05 00:00:00', 'INBOX', 'f7')");
+    for (int filled = 0; filled < 2; filled++) {
+        g_autofree char *ids = find("kim", &(struct search_options){.limit = 100}, NULL);
+
+        assert_string_equal(ids, "2 1 7");
+        fill();
+    }
+    g_autofree char *again = find("kim", &(struct search_options){.limit = 100}, NULL);
+    assert_string_equal(again, "2 1 7");
+}
+
 /* A site that writes its dates otherwise: the quarters are those of the rows all the same. */
 static void test_date_style(void **state)
 {
@@ -790,6 +811,7 @@ static int run_on(enum db_kind kind, const char *name)
         cmocka_unit_test(test_fill_twice),       cmocka_unit_test(test_undated),
         cmocka_unit_test(test_many_quarters),    cmocka_unit_test(test_nonsense),
         cmocka_unit_test(test_filled_meanwhile), cmocka_unit_test(test_date_style),
+        cmocka_unit_test(test_replaced_row),
         cmocka_unit_test(test_more_rows_than_integers),
     };
     int failed;
