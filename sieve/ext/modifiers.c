@@ -54,3 +54,21 @@ bool modifiers_apply(struct sieve_run *run, const struct sieve_node *node,
     }
     return true;
 }
+
+void modifiers_quote(struct sieve_run *run, const struct sieve_string *in, const char *special,
+    struct sieve_string *ret)
+{
+    size_t most = run->options->limits.max_variable_size, length = 0;
+    char *out = arena_alloc(run->arena, in->length * 2 + 1);
+
+    for (size_t i = 0; i < in->length; i++) {
+        bool quoted = in->data[i] != '\0' && strchr(special, in->data[i]) != NULL;
+
+        if (length + 1 + quoted > most)
+            break;
+        if (quoted)
+            out[length++] = '\\';
+        out[length++] = in->data[i];
+    }
+    *ret = (struct sieve_string){out, length};
+}

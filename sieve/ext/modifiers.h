@@ -12,4 +12,9 @@
 bool modifiers_apply(struct sieve_run *run, const struct sieve_node *node,
     struct sieve_string *text);
 
+/* @in with a backslash before each of the characters in @special. Cut to max_variable_size, but never
+ * behind such a backslash: it would quote what is put behind. */
+void modifiers_quote(struct sieve_run *run, const struct sieve_string *in, const char *special,
+    struct sieve_string *ret);
+
 #endif

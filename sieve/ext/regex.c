@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "sieve/ext/list.h"
+#include "sieve/ext/modifiers.h"
 #include "sieve/fold.h"
 #include "sieve/sieve-internal.h"
 
@@ -376,23 +377,11 @@ static enum sieve_status match_regex(struct sieve_match *match, const struct sie
 
 /* ------------------------------------------------------------------ :quoteregex, a modifier of set */
 
-/* What is quoted matches itself. Never cut behind the backslash: it would quote what is put behind. */
+/* What is quoted matches itself. */
 static bool apply_quoteregex(struct sieve_run *run, const struct sieve_string *in,
     struct sieve_string *ret)
 {
-    size_t most = run->options->limits.max_variable_size, length = 0;
-    char *out = arena_alloc(run->arena, in->length * 2 + 1);
-
-    for (size_t i = 0; i < in->length; i++) {
-        bool special = in->data[i] != '\0' && strchr(".*+?()[]{}^$|\\", in->data[i]) != NULL;
-
-        if (length + 1 + special > most)
-            break;
-        if (special)
-            out[length++] = '\\';
-        out[length++] = in->data[i];
-    }
-    *ret = (struct sieve_string){out, length};
+    modifiers_quote(run, in, ".*+?()[]{}^$|\\", ret);
     return true;
 }
 

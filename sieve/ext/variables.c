@@ -80,23 +80,10 @@ static bool apply_upperfirst(struct sieve_run *run, const struct sieve_string *i
     return map_letters(run, in, to_upper, 1, ret);
 }
 
-/* Never cut behind the quoting backslash: that would quote what is put behind it. */
 static bool apply_quotewildcard(struct sieve_run *run, const struct sieve_string *in,
     struct sieve_string *ret)
 {
-    size_t most = run->options->limits.max_variable_size, length = 0;
-    char *out = arena_alloc(run->arena, in->length * 2 + 1);
-
-    for (size_t i = 0; i < in->length; i++) {
-        bool special = in->data[i] == '*' || in->data[i] == '?' || in->data[i] == '\\';
-
-        if (length + 1 + special > most)
-            break;
-        if (special)
-            out[length++] = '\\';
-        out[length++] = in->data[i];
-    }
-    *ret = (struct sieve_string){out, length};
+    modifiers_quote(run, in, "*?\\", ret);
     return true;
 }
 
