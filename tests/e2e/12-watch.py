@@ -4,22 +4,10 @@ import os
 from lib.imapview import seen_by
 from lib.maildir import check_rows, row_flags, rows_of
 from lib.mails import message, mixed
-from lib.servers import Dovecot, Postgres, Server
+from lib.servers import Dovecot, Postgres, Watch
 from lib.story import run, until, want, want_equal
 
 ALICE = "alice@example.com"
-
-
-class Watch(Server):
-    """The daemon of vmail-watch.service, in the foreground as systemd runs it."""
-    name = "watch"
-    owner = "vmail"
-
-    def command(self):
-        return [self.story.path("bin/vmail"), "sync", "--watch"]
-
-    def ready(self):
-        return self.running()
 
 
 def story(s):

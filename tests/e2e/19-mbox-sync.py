@@ -6,7 +6,7 @@ import threading
 from lib.imapview import seen_by, sync_until_rows_agree
 from lib.maildir import row_flags, rows_of
 from lib.mails import message, mixed
-from lib.servers import Dovecot, Postgres, Server
+from lib.servers import Dovecot, Postgres, Watch
 from lib.story import run, until, want, want_equal
 
 ALICE = "alice@example.com"
@@ -14,18 +14,6 @@ SCRIPT = '''require ["fileinto", "imap4flags", "mailbox", "copy"];
 if header :contains "subject" "label" { addflag ["$label1", "work"]; }
 if header :contains "subject" "three" { fileinto :copy :create "보관.2025"; fileinto :copy "Sent"; }
 '''
-
-
-class Watch(Server):
-    """The daemon in the foreground, as systemd runs it."""
-    name = "watch"
-    owner = "vmail"
-
-    def command(self):
-        return [self.story.path("bin/vmail"), "sync", "--watch"]
-
-    def ready(self):
-        return self.running()
 
 
 def by_id(s):

@@ -18,6 +18,19 @@ from lib.story import Failure, PATIENCE, Result                      # noqa: E40
 ALICE = "alice@example.com"
 PRELOAD = os.environ.get("FAULT_PRELOAD", "")
 
+# Makes the database refuse a delivery when it commits, and takes that back.
+REFUSE = {
+    "pgsql": ("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+              "$$ BEGIN RAISE EXCEPTION 'refused at COMMIT'; END $$; "
+              "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON deliveries "
+              "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+              "DROP TRIGGER refuse ON deliveries; DROP FUNCTION refuse()"),
+    "sqlite": ("CREATE TABLE refused (id INTEGER REFERENCES virtual_users (id) "
+               "DEFERRABLE INITIALLY DEFERRED); CREATE TRIGGER refuse AFTER INSERT ON deliveries "
+               "BEGIN INSERT INTO refused VALUES (-1); END",
+               "DROP TRIGGER refuse; DROP TABLE refused"),
+}
+
 SENDMAIL = """#!/bin/sh
 file=$(mktemp %s/XXXXXXXX) && cat > "$file" && mv "$file" "$file.eml"
 """

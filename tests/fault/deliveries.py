@@ -27,7 +27,7 @@ import os
 import shutil
 import time
 
-from account import ALICE, Account
+from account import ALICE, Account, REFUSE
 from lib import maildir
 from lib.servers import Dovecot, Postgres
 from lib.story import Failure, run, until, want, want_equal
@@ -56,18 +56,6 @@ OTHER_SCRIPT = 'require ["fileinto","mailbox"];\nfileinto :create "A"; fileinto 
 OTHER_TARGETS = ["A", "D"]
 
 CLIENTS = ("read", "move", "copy", "delete")
-
-REFUSE = {
-    "pgsql": ("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
-              "$$ BEGIN RAISE EXCEPTION 'refused at COMMIT'; END $$; "
-              "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON deliveries "
-              "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
-              "DROP TRIGGER refuse ON deliveries; DROP FUNCTION refuse()"),
-    "sqlite": ("CREATE TABLE refused (id INTEGER REFERENCES virtual_users (id) "
-               "DEFERRABLE INITIALLY DEFERRED); CREATE TRIGGER refuse AFTER INSERT ON deliveries "
-               "BEGIN INSERT INTO refused VALUES (-1); END",
-               "DROP TRIGGER refuse; DROP TABLE refused"),
-}
 
 
 class Counts:

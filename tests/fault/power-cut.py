@@ -29,7 +29,7 @@ import shutil
 import sqlite3
 import subprocess
 
-from account import ALICE, Account, PRELOAD
+from account import ALICE, Account, PRELOAD, REFUSE
 from disk import Disk
 from lib.servers import Postgres
 from lib.story import Failure, run, want, want_equal
@@ -54,18 +54,6 @@ STORIES["again"] = ('require ["fileinto","copy","mailbox"];\n'
 STORIES["refused"] = STORIES["three"]
 
 TABLES = ("email_headers", "deliveries", "sieve_replies", "sieve_duplicates")
-
-REFUSE = {
-    "pgsql": ("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
-              "$$ BEGIN RAISE EXCEPTION 'refused at COMMIT'; END $$; "
-              "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON deliveries "
-              "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
-              "DROP TRIGGER refuse ON deliveries; DROP FUNCTION refuse()"),
-    "sqlite": ("CREATE TABLE refused (id INTEGER REFERENCES virtual_users (id) "
-               "DEFERRABLE INITIALLY DEFERRED); CREATE TRIGGER refuse AFTER INSERT ON deliveries "
-               "BEGIN INSERT INTO refused VALUES (-1); END",
-               "DROP TRIGGER refuse; DROP TABLE refused"),
-}
 
 
 class PowerCut(Account):

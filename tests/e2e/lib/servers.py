@@ -457,3 +457,15 @@ service managesieve-login {
         return [line for line in lines
                 if any(word in line for word in ("Warning:", "Error:", "Fatal:", "Panic:"))
                 and not any(word in line for word in ("ime moved", "fd limit"))]
+
+
+class Watch(Server):
+    """vmail sync --watch, in the foreground as systemd runs it."""
+    name = "watch"
+    owner = "vmail"
+
+    def command(self):
+        return [self.story.path("bin/vmail"), "sync", "--watch"]
+
+    def ready(self):
+        return self.running()
