@@ -147,7 +147,8 @@ static void check_action(const struct sieve_action *action)
     if (action->kind == SIEVE_ACTION_VACATION)
         check_text(action->vacation.reason);
     if (action->mail != NULL)
-        g_assert(strlen(action->mail->text) == action->mail->length);
+        /* what was received stands in a report as it came, NUL too */
+        g_assert(strlen(action->mail->text) <= action->mail->length);
 }
 
 static void run(const char *script, size_t script_length, const void *text, size_t length)
