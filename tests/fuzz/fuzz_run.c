@@ -146,9 +146,12 @@ static void check_action(const struct sieve_action *action)
         g_assert(strchr(action->redirect.address, '@') != NULL);
     if (action->kind == SIEVE_ACTION_VACATION)
         check_text(action->vacation.reason);
-    if (action->mail != NULL)
+    if (action->mail != NULL) {
+        g_assert(action->mail->text[action->mail->length] == '\0');
         /* what was received stands in a report as it came, NUL too */
-        g_assert(strlen(action->mail->text) <= action->mail->length);
+        g_assert(action->kind == SIEVE_ACTION_REPORT ||
+                 strlen(action->mail->text) == action->mail->length);
+    }
 }
 
 static void run(const char *script, size_t script_length, const void *text, size_t length)
