@@ -359,13 +359,7 @@ static void check_home(struct doctor *doctor, struct store *store, const struct 
         check_script(doctor, script, whose);
     }
     script_free(script);
-    struct store_user store_user = {
-        .id = user->id,
-        .address = user->address,
-        .home = home,
-        .home_path = user->home,
-        .format = user->mbox ? STORE_MBOX : STORE_MAILDIR,
-    };
+    struct store_user store_user = user_in_store(user, home);
     if (!store_sweep_user(store, &store_user, !doctor->repair, counts, &err))
         wrong(doctor, "user %s: %s", user->address, err.text);
 }

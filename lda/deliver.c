@@ -112,15 +112,7 @@ static bool find_user(struct work *work, struct error *err)
     work->home = user_open_home(work->user, work->config, !is_dry(work), err);
     if (work->home < 0 && !(is_dry(work) && err->code == ENOENT))
         return false;
-    work->store_user = (struct store_user){
-        .id = work->user->id,
-        .address = work->user->address,
-        .home = work->home,
-        .home_path = work->user->home,
-        .format = work->user->mbox ? STORE_MBOX : STORE_MAILDIR,
-        .quota_bytes = work->user->quota_bytes,
-        .quota_count = work->user->quota_count,
-    };
+    work->store_user = user_in_store(work->user, work->home);
     return true;
 }
 

@@ -149,13 +149,7 @@ static bool check_of_user(struct checking *checking, const struct user *user, st
 
     if (home < 0 && err->code != ENOENT)
         return false;
-    struct store_user store_user = {
-        .id = user->id,
-        .address = user->address,
-        .home = home,
-        .home_path = user->home,
-        .format = user->mbox ? STORE_MBOX : STORE_MAILDIR,
-    };
+    struct store_user store_user = user_in_store(user, home);
     struct sieve_host_site host_site = {
         .config = checking->config,
         .db = site_db(site, err),

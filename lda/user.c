@@ -257,3 +257,16 @@ int user_open_home(const struct user *user, const struct config *config, bool ma
         error_prefix(err, "home %s", user->home);
     return fd;
 }
+
+struct store_user user_in_store(const struct user *user, int home)
+{
+    return (struct store_user){
+        .id = user->id,
+        .address = user->address,
+        .home = home,
+        .home_path = user->home,
+        .format = user->mbox ? STORE_MBOX : STORE_MAILDIR,
+        .quota_bytes = user->quota_bytes,
+        .quota_count = user->quota_count,
+    };
+}

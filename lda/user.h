@@ -3,6 +3,7 @@
 #define VMAIL_USER_H
 
 #include "lda/base/error.h"
+#include "store/store.h"
 
 #include <glib.h>
 #include <stdbool.h>
@@ -46,5 +47,8 @@ const char *user_home_below_root(const struct user *user, const struct config *c
  * links. -1 on failure; err->code ENOENT where it does not exist yet. */
 int user_open_home(const struct user *user, const struct config *config, bool make,
                    struct error *err);
+
+/* The user as the store knows him; borrows from @user. @home: of user_open_home, -1: there is none. */
+struct store_user user_in_store(const struct user *user, int home);
 
 #endif
